@@ -1,8 +1,13 @@
 //! A seller, a buyer who owes an invoice, and a Stripe.
 
-use billing::payment::{
-    Providers, collect, follow_due,
-    stripe::{NAME, Stripe},
+use std::sync::Arc;
+
+use billing::{
+    outbox::{deliver_due, provider::ProviderDeliverer},
+    payment::{
+        Provider, Providers, collect, follow_due,
+        stripe::{NAME, Stripe},
+    },
 };
 use common::{
     api::invoice::{NewInvoiceBody, NewLineBody},
@@ -11,7 +16,7 @@ use common::{
     money::Currency,
     payment::{AttemptStatus, PaymentAttempt, SavedMethod},
     store::Store,
-    time::{Clock as _, Micros, SystemClock},
+    time::{Clock, FixedClock, Micros, SystemClock},
 };
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -48,7 +53,7 @@ impl Fixture {
         let stripe = LocalStripe::start().unwrap();
         let buyer = customer(&store, root, "Acme", "UTC", "growth").await.id;
         let account = Stripe::new(&stripe.url(), root, "sk_test_12345".into(), vec![SIGNING.into()]).unwrap();
-        let providers = Providers::new([account]);
+        let providers = Providers::new([Arc::new(account) as Provider]);
         Self { deployment, store, stripe, providers, root, buyer, client: Client::new() }
     }
 
@@ -114,10 +119,18 @@ impl Fixture {
         charged.map(row).collect()
     }
 
-    /// One look of the job.
+    /// One look of the job, and all that the outbox has to ask for then.
     pub(super) async fn look(&self, now: Micros) {
+        self.deliver(now).await;
         follow_due(&self.store, &self.providers, now).await.unwrap();
         collect(&self.store, &self.providers, now).await.unwrap();
+        self.deliver(now).await;
+    }
+
+    async fn deliver(&self, now: Micros) {
+        let deliverer = ProviderDeliverer::new(self.store.clone(), self.providers.clone());
+        let clock: Arc<dyn Clock> = Arc::new(FixedClock(now));
+        deliver_due(&self.store, &clock, Arc::new(vec![Box::new(deliverer)]), "test").await.unwrap();
     }
 
     pub(super) async fn attempts(&self, invoice: InvoiceId) -> Vec<PaymentAttempt> {
@@ -144,6 +157,7 @@ impl Fixture {
         assert_eq!(self.store.ledger_faults().await.unwrap(), []);
         assert_eq!(self.store.invoice_faults().await.unwrap(), []);
         assert_eq!(self.store.wallet_faults().await.unwrap(), []);
+        assert_eq!(self.store.dispute_faults().await.unwrap(), []);
     }
 }
 

@@ -100,7 +100,7 @@ impl Invoices for StoreBackend {
 
     async fn collect_invoice(&self, invoice: InvoiceId) -> Result<PaymentAttemptDocument, Failure> {
         // The job of `billing serve`, which has the provider's secrets, takes it on.
-        Ok(self.store.begin_payment(invoice, PROVIDER, self.now).await?.into())
+        Ok(self.store.begin_payment(invoice, PROVIDER, self.now, self.now).await?.into())
     }
 
     async fn dunning_steps(&self, invoice: InvoiceId) -> Result<Vec<DunningStepDocument>, Failure> {
