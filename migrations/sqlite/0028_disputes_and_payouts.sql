@@ -71,3 +71,6 @@ CREATE TABLE provider_looks (
     looked_at INTEGER NOT NULL,
     PRIMARY KEY (issuer_id, provider)
 ) STRICT, WITHOUT ROWID;
+
+-- The page of the provider on which the payer pays an attempt, by the provider's name of it.
+ALTER TABLE payment_attempts ADD COLUMN page TEXT;

@@ -13,6 +13,7 @@ use common::{
 };
 
 use super::{
+    page,
     provider::{Intent, PaymentProvider, ProviderError},
     providers::Providers,
 };
@@ -39,6 +40,9 @@ pub async fn advance(
     attempt: PaymentAttempt,
     now: Micros,
 ) -> Result<PaymentAttempt, StoreError> {
+    if attempt.is_by_page() {
+        return page::advance(store, provider, attempt, now).await;
+    }
     let answer = match &attempt.intent {
         None => provider.create_intent(&attempt).await,
         Some(intent) if attempt.status == AttemptStatus::Created => {
@@ -69,11 +73,11 @@ pub async fn advance(
 }
 
 /// Returns true if the invoice still asks for what the attempt is to charge.
-fn is_owed(invoice: &Invoice, attempt: &PaymentAttempt) -> bool {
+pub(super) fn is_owed(invoice: &Invoice, attempt: &PaymentAttempt) -> bool {
     invoice.status == InvoiceStatus::Finalized && invoice.open == attempt.amount
 }
 
-async fn follow(
+pub(super) async fn follow(
     store: &Store,
     attempt: PaymentAttempt,
     state: &IntentState,
@@ -88,7 +92,7 @@ async fn follow(
     Ok(after)
 }
 
-async fn refused(
+pub(super) async fn refused(
     store: &Store,
     attempt: PaymentAttempt,
     error: ProviderError,

@@ -73,6 +73,14 @@ async fn outcome(
             }
             None => Ok("kept: it is about no attempt of this issuer".into()),
         },
+        About::Page(id) => match store.payment_attempt(id).await {
+            Ok(attempt) if attempt.issuer == event.issuer => {
+                let after = advance(store, provider, attempt, now).await?;
+                Ok(format!("{} is {}", after.id, after.status))
+            }
+            Ok(_) | Err(StoreError::NotFound { .. }) => Ok("kept: it is about no attempt of this issuer".into()),
+            Err(error) => Err(error.into()),
+        },
         About::Setup(setup) => save_method(store, provider, &setup, now).await,
         About::Dispute(name) => match dispute::ask(store, provider, &name, now).await? {
             Some(dispute) => Ok(format!("{} is {}", dispute.id, dispute.status)),

@@ -41,6 +41,26 @@ pub struct SetupPage {
     pub url: String,
 }
 
+/// A page of the provider on which a payer pays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentPage {
+    /// Its name at the provider.
+    pub id: String,
+    /// Its address.
+    pub url: String,
+}
+
+/// State of a page on which a payer pays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageState {
+    /// The payer may still pay there.
+    Open,
+    /// Nobody can pay there any more, and nobody has.
+    Closed,
+    /// The payer has paid, or has ordered the bank to, by this intent.
+    Complete(String),
+}
+
 /// A payment method that a customer has saved on a page of the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saved {
@@ -63,6 +83,8 @@ pub enum About {
     },
     /// The saving of a method.
     Setup(String),
+    /// A page on which a payer pays, and the attempt that it was made for.
+    Page(PaymentAttemptId),
     /// A dispute.
     Dispute(String),
     /// A payout.
@@ -106,6 +128,21 @@ pub trait PaymentProvider: Send + Sync {
     /// The present state of an intent.
     fn intent<'a>(&'a self, attempt: &'a PaymentAttempt, intent: &'a str) -> Answer<'a, Intent>;
 
+    /// Makes a page on which the payer pays what an attempt is to collect; the same again gives the same.
+    /// `title` says what is paid; it ends at `back_to`.
+    fn payment_page<'a>(
+        &'a self,
+        attempt: &'a PaymentAttempt,
+        title: &'a str,
+        back_to: &'a str,
+    ) -> Answer<'a, PaymentPage>;
+
+    /// The present state of such a page.
+    fn page_state<'a>(&'a self, page: &'a str) -> Answer<'a, PageState>;
+
+    /// Closes such a page, unless it is paid already.
+    fn close_page<'a>(&'a self, page: &'a str) -> Answer<'a, PageState>;
+
     /// The refund of an attempt, if the provider has heard of it.
     fn find_refund<'a>(&'a self, attempt: &'a RefundAttempt) -> Answer<'a, Option<Refund>>;
 
@@ -143,7 +180,7 @@ pub enum SignatureError {
 }
 
 /// The reason for which a provider did not do what it was asked for.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ProviderError {
     /// It may have been done or not; ask again.
     #[error("{provider} does not answer: {reason}")]

@@ -52,7 +52,7 @@ pub struct UnpaidInvoice {
     pub due_at: Micros,
     /// Time at which an attempt to collect it first failed.
     pub failed_at: Option<Micros>,
-    /// Attempts to collect it so far.
+    /// Attempts to charge a saved method for it so far.
     pub attempts: u32,
     /// The method of the last attempt, if that method will not do later either.
     pub useless_method: Option<String>,
@@ -86,11 +86,13 @@ impl UnpaidInvoice {
 
 const UNPAID: &str = "SELECT invoices.seq AS seq, invoices.id AS id, invoices.issuer_id AS issuer_id, \
     invoices.tenant_id AS tenant_id, due_at, \
-    (SELECT MIN(updated_at) FROM payment_attempts WHERE invoice_id = invoices.id AND status = 'failed') AS failed_at, \
-    (SELECT COUNT(*) FROM payment_attempts WHERE invoice_id = invoices.id) AS attempts, \
+    (SELECT MIN(updated_at) FROM payment_attempts WHERE invoice_id = invoices.id AND status = 'failed' \
+     AND method <> 'page') AS failed_at, \
+    (SELECT COUNT(*) FROM payment_attempts WHERE invoice_id = invoices.id AND method <> 'page') AS attempts, \
     (SELECT COUNT(*) FROM payment_attempts WHERE invoice_id = invoices.id AND check_at IS NOT NULL) AS under_way, \
     (SELECT method FROM payment_attempts WHERE invoice_id = invoices.id AND is_final = 1 AND payment_attempts.seq = \
-     (SELECT MAX(last.seq) FROM payment_attempts AS last WHERE last.invoice_id = invoices.id)) AS useless_method, \
+     (SELECT MAX(last.seq) FROM payment_attempts AS last WHERE last.invoice_id = invoices.id \
+     AND last.method <> 'page')) AS useless_method, \
     (SELECT MAX(step) FROM dunning_steps WHERE invoice_id = invoices.id) AS taken, \
     (SELECT COUNT(*) FROM disputes WHERE disputes.tenant_id = invoices.tenant_id \
      AND disputes.issuer_id = invoices.issuer_id AND closed_at IS NULL) AS disputes, \

@@ -91,15 +91,21 @@ pub(in crate::api) async fn page(
     Named(tenant): Named<TenantId>,
     Body(body): Body<NewPaymentPageBody>,
 ) -> Result<Json<PaymentPageDocument>, Problem> {
-    let is_address = body.back_to.starts_with("https://") || body.back_to.starts_with("http://");
-    if !is_address || body.back_to.len() > BACK_TO_MAX_BYTES {
-        let detail = "back_to: write an address as in https://example.com/account";
-        return Err(Problem::new(ProblemCode::Refused, detail));
-    }
+    check_back_to(&body.back_to)?;
     let (issuer, provider) = issuer(&services, &caller, tenant, body.issuer).await?;
     let customer = customer(&services, &provider, (issuer, tenant)).await?;
     let page = provider.setup_page(&customer, &body.back_to).await.map_err(|error| refused(&error))?;
     Ok(Json(PaymentPageDocument { url: page.url }))
+}
+
+/// Refuses what is no address that a page may lead to.
+pub(super) fn check_back_to(back_to: &str) -> Result<(), Problem> {
+    let is_address = back_to.starts_with("https://") || back_to.starts_with("http://");
+    if is_address && back_to.len() <= BACK_TO_MAX_BYTES {
+        return Ok(());
+    }
+    let detail = "back_to: write an address as in https://example.com/account";
+    Err(Problem::new(ProblemCode::Refused, detail))
 }
 
 /// The issuer that a tenant pays, and its provider: the one that is named, or the tenant above.
@@ -127,7 +133,7 @@ async fn is_above(store: &Store, issuer: TenantId, mut tenant: Tenant) -> Result
 }
 
 /// The tenant's name at the provider, which is told of the tenant if it does not know it.
-async fn customer(
+pub(super) async fn customer(
     services: &Services,
     provider: &Provider,
     (issuer, tenant): (TenantId, TenantId),

@@ -1,8 +1,11 @@
 //! Payments that a provider collects.
 
 pub(super) mod attempts;
+pub(super) mod disputes;
 pub(super) mod events;
 pub(super) mod methods;
+pub(super) mod pages;
+pub(super) mod payouts;
 pub(super) mod refunds;
 
 use common::{api::problem::ProblemCode, id::TenantId};

@@ -39,7 +39,11 @@ pub(super) fn about(kind: &str, body: &str) -> About {
             object.id.map(|id| About::Intent { id, attempt })
         }
         (_, "setup_intent.succeeded") => object.id.map(About::Setup),
-        (_, "checkout.session.completed") => object.setup_intent.map(About::Setup),
+        ("checkout", _) => match (object.metadata.unwrap_or_default().tollgate_attempt, kind) {
+            (Some(attempt), _) => Some(About::Page(attempt)),
+            (None, "checkout.session.completed") => object.setup_intent.map(About::Setup),
+            (None, _) => None,
+        },
         (_, kind) if kind.starts_with("charge.dispute.") => object.id.map(About::Dispute),
         ("payout", _) => object.id.map(About::Payout),
         _ => None,
@@ -60,6 +64,12 @@ mod tests {
             ("payment_intent.created", r#"{"id":"pi_1"}"#, About::Intent { id: "pi_1".into(), attempt: None }),
             ("setup_intent.succeeded", r#"{"id":"seti_1"}"#, About::Setup("seti_1".into())),
             ("checkout.session.completed", r#"{"id":"cs_1","setup_intent":"seti_1"}"#, About::Setup("seti_1".into())),
+            (
+                "checkout.session.completed",
+                intent.replace("pi_1", "cs_1").as_str(),
+                About::Page(attempt),
+            ),
+            ("checkout.session.expired", r#"{"id":"cs_1"}"#, About::Nothing),
             ("charge.dispute.funds_withdrawn", r#"{"id":"dp_1"}"#, About::Dispute("dp_1".into())),
             ("payout.reconciliation_completed", r#"{"id":"po_1"}"#, About::Payout("po_1".into())),
             ("charge.succeeded", r#"{"id":"ch_1"}"#, About::Nothing),

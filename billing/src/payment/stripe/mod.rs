@@ -8,6 +8,7 @@ mod client;
 mod dispute;
 mod event;
 mod intent;
+mod page;
 mod payout;
 mod refund;
 mod signature;
@@ -15,18 +16,21 @@ mod signature;
 use client::StripeClient;
 use common::{
     id::TenantId,
+    money::Money,
     payment::{PaymentAttempt, RefundAttempt, SavedMethod, ToldDispute, ToldPayout},
     time::Micros,
 };
 use dispute::DisputeDocument;
 use intent::{IntentDocument, MethodDocument, SetupDocument};
+use page::SessionDocument;
 use payout::{BalanceTransactionDocument, PayoutDocument};
 use refund::RefundDocument;
 use serde::Deserialize;
 pub use signature::verify;
 
 use super::provider::{
-    About, Answer, Intent, PaymentProvider, ProviderError, Refund, Saved, SetupPage, SignatureError,
+    About, Answer, Intent, PageState, PaymentPage, PaymentProvider, ProviderError, Refund, Saved, SetupPage,
+    SignatureError,
 };
 
 /// Its name in the store.
@@ -61,11 +65,6 @@ pub enum StripeSetupError {
 #[derive(Deserialize)]
 struct Named {
     id: String,
-}
-
-#[derive(Deserialize)]
-struct Session {
-    url: Option<String>,
 }
 
 impl Stripe {
@@ -150,9 +149,8 @@ impl PaymentProvider for Stripe {
                 ("success_url", back_to),
                 ("cancel_url", back_to),
             ];
-            let session: Session = self.client.post(&["checkout", "sessions"], &parameters, None).await?;
-            let missing = || ProviderError::Unexpected { provider: NAME, reason: "the page has no address".into() };
-            Ok(SetupPage { url: session.url.ok_or_else(missing)? })
+            let session: SessionDocument = self.client.post(&["checkout", "sessions"], &parameters, None).await?;
+            Ok(SetupPage { url: session.page().map_err(unexpected)?.url })
         })
     }
 
@@ -166,13 +164,9 @@ impl PaymentProvider for Stripe {
 
     fn create_intent<'a>(&'a self, attempt: &'a PaymentAttempt) -> Answer<'a, Intent> {
         Box::pin(async move {
-            let amount = amount::to_stripe(attempt.amount).ok_or_else(|| ProviderError::Amount {
-                provider: NAME,
-                amount: attempt.amount.to_string(),
-                reason: "Stripe takes no such amounts",
-            })?;
+            let amount = charged(attempt.amount)?;
             let currency = attempt.amount.currency().code().to_lowercase();
-            let (amount, id, invoice) = (amount.to_string(), attempt.id.to_string(), attempt.invoice.to_string());
+            let (id, invoice) = (attempt.id.to_string(), attempt.invoice.to_string());
             let parameters = [
                 ("amount", amount.as_str()),
                 ("currency", currency.as_str()),
@@ -198,6 +192,56 @@ impl PaymentProvider for Stripe {
 
     fn intent<'a>(&'a self, _attempt: &'a PaymentAttempt, intent: &'a str) -> Answer<'a, Intent> {
         Box::pin(self.read_intent(intent))
+    }
+
+    fn payment_page<'a>(
+        &'a self,
+        attempt: &'a PaymentAttempt,
+        title: &'a str,
+        back_to: &'a str,
+    ) -> Answer<'a, PaymentPage> {
+        Box::pin(async move {
+            let amount = charged(attempt.amount)?;
+            let (currency, id) = (attempt.amount.currency().code().to_lowercase(), attempt.id.to_string());
+            let (invoice, key) = (attempt.invoice.to_string(), format!("{id}-page"));
+            let expires_at = attempt.created_at.plus_seconds(page::OPEN_SECONDS).seconds().to_string();
+            let parameters = [
+                ("mode", "payment"),
+                ("customer", attempt.customer.as_str()),
+                ("line_items[0][quantity]", "1"),
+                ("line_items[0][price_data][currency]", currency.as_str()),
+                ("line_items[0][price_data][unit_amount]", amount.as_str()),
+                ("line_items[0][price_data][product_data][name]", title),
+                ("metadata[tollgate_attempt]", id.as_str()),
+                ("payment_intent_data[metadata][tollgate_attempt]", id.as_str()),
+                ("payment_intent_data[metadata][tollgate_invoice]", invoice.as_str()),
+                ("expires_at", expires_at.as_str()),
+                ("success_url", back_to),
+                ("cancel_url", back_to),
+            ];
+            let session: SessionDocument =
+                self.client.post(&["checkout", "sessions"], &parameters, Some(&key)).await?;
+            session.page().map_err(unexpected)
+        })
+    }
+
+    fn page_state<'a>(&'a self, page: &'a str) -> Answer<'a, PageState> {
+        Box::pin(async move {
+            let session: SessionDocument = self.client.get(&["checkout", "sessions", page], &[]).await?;
+            session.state().map_err(unexpected)
+        })
+    }
+
+    fn close_page<'a>(&'a self, page: &'a str) -> Answer<'a, PageState> {
+        Box::pin(async move {
+            let path = ["checkout", "sessions", page, "expire"];
+            match self.client.post::<SessionDocument>(&path, &[], None).await {
+                Ok(session) => session.state().map_err(unexpected),
+                // It was paid, or closed, meanwhile.
+                Err(ProviderError::Refused { .. }) => self.page_state(page).await,
+                Err(error) => Err(error),
+            }
+        })
     }
 
     fn find_refund<'a>(&'a self, attempt: &'a RefundAttempt) -> Answer<'a, Option<Refund>> {
@@ -271,6 +315,16 @@ impl PaymentProvider for Stripe {
             Ok(found.into_iter().map(|payout| payout.id).collect())
         })
     }
+}
+
+/// The amount to charge, in Stripe's units.
+fn charged(amount: Money) -> Result<String, ProviderError> {
+    let units = amount::to_stripe(amount).ok_or_else(|| ProviderError::Amount {
+        provider: NAME,
+        amount: amount.to_string(),
+        reason: "Stripe takes no such amounts",
+    })?;
+    Ok(units.to_string())
 }
 
 fn unexpected(reason: String) -> ProviderError {

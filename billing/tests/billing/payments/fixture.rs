@@ -5,7 +5,7 @@ use std::sync::Arc;
 use billing::{
     outbox::{deliver_due, provider::ProviderDeliverer},
     payment::{
-        Provider, Providers, collect, follow_due,
+        Provider, Providers, collect, follow_due, follow_due_disputes, follow_due_payouts, look_for_missed,
         stripe::{NAME, Stripe},
     },
 };
@@ -107,6 +107,20 @@ impl Fixture {
         assert!(answer.unwrap().status().is_success());
     }
 
+    /// Tells the stand-in of something that it did not make, such as a dispute.
+    pub(super) async fn put(&self, kind: &str, body: &Value) {
+        let url = format!("{}/_config/{kind}", self.stripe.url());
+        let request = self.client.put(url).header("content-type", "application/json").body(body.to_string());
+        assert!(request.send().await.unwrap().status().is_success());
+    }
+
+    /// Has the stand-in do something that is not Stripe's API.
+    pub(super) async fn configure(&self, path: &str, body: &Value) -> Value {
+        let url = format!("{}/_config/{path}", self.stripe.url());
+        let request = self.client.post(url).header("content-type", "application/json").body(body.to_string());
+        serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap()
+    }
+
     /// Intents that were charged, as localstripe tells, with how often.
     pub(super) async fn charged(&self) -> Vec<(String, i64, u64)> {
         let url = format!("{}/_config/intents", self.stripe.url());
@@ -123,6 +137,9 @@ impl Fixture {
     pub(super) async fn look(&self, now: Micros) {
         self.deliver(now).await;
         follow_due(&self.store, &self.providers, now).await.unwrap();
+        follow_due_disputes(&self.store, &self.providers, now).await.unwrap();
+        follow_due_payouts(&self.store, &self.providers, now).await.unwrap();
+        look_for_missed(&self.store, &self.providers, now).await.unwrap();
         collect(&self.store, &self.providers, now).await.unwrap();
         self.deliver(now).await;
     }

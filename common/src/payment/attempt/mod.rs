@@ -6,6 +6,7 @@
 //! not matter how often and in which order it is heard.
 
 mod outcome;
+mod page;
 mod rows;
 
 use rows::select_attempts;
@@ -56,7 +57,9 @@ pub struct PaymentAttempt {
     pub intent: Option<String>,
     /// The reason for which it failed.
     pub failure: Option<AttemptFailure>,
-    /// Address at which the payer confirms it, if it waits for that.
+    /// The provider's name of the page on which the payer pays, for an attempt of that kind.
+    pub page: Option<String>,
+    /// Address at which the payer confirms it or pays, if it waits for that.
     pub action_url: Option<String>,
     /// Time at which it began.
     pub created_at: Micros,
@@ -202,7 +205,8 @@ impl Store {
             outcome::take(&mut change, &after, *amount).await?;
         }
         rows::save(change.connection(), &after).await?;
-        if let Some(failure) = &after.failure {
+        // Nobody needs to hear that a page was left.
+        if let Some(failure) = after.failure.as_ref().filter(|_| !after.is_by_page()) {
             let invoice = locked(&mut change, after.invoice).await?;
             emit(change.connection(), &[outcome::failed(&after, failure, &invoice)], now).await?;
         }
@@ -312,6 +316,7 @@ pub(super) async fn begin(
         status: AttemptStatus::Created,
         intent: None,
         failure: None,
+        page: None,
         action_url: None,
         created_at: now,
         updated_at: now,

@@ -18,7 +18,7 @@ macro_rules! select_attempts {
     ($rest:literal) => {
         concat!(
             "SELECT id, issuer_id, tenant_id, invoice_id, provider, customer, method, currency, amount, status, intent, \
-             failure, is_final, action_url, created_at, updated_at, check_at FROM payment_attempts ",
+             failure, is_final, page, action_url, created_at, updated_at, check_at FROM payment_attempts ",
             $rest
         )
     };
@@ -72,7 +72,7 @@ pub(super) async fn save(connection: &mut AnyConnection, attempt: &PaymentAttemp
     let failure = attempt.failure.as_ref();
     sqlx::query(
         "UPDATE payment_attempts SET status = $1, intent = $2, failure = $3, is_final = $4, action_url = $5, \
-         updated_at = $6, check_at = $7 WHERE id = $8",
+         updated_at = $6, check_at = $7, page = $8 WHERE id = $9",
     )
     .bind(attempt.status.as_str())
     .bind(attempt.intent.clone())
@@ -81,6 +81,7 @@ pub(super) async fn save(connection: &mut AnyConnection, attempt: &PaymentAttemp
     .bind(attempt.action_url.clone())
     .bind(attempt.updated_at.0)
     .bind(attempt.check_at.map(|at| at.0))
+    .bind(attempt.page.clone())
     .bind(attempt.id.to_string())
     .execute(connection)
     .await?;
@@ -102,6 +103,7 @@ pub(super) fn read(row: &AnyRow) -> Result<PaymentAttempt, StoreError> {
         status: parsed(row, "status")?,
         intent: row.try_get("intent")?,
         failure: failure.map(|code| AttemptFailure { code, is_final }),
+        page: row.try_get("page")?,
         action_url: row.try_get("action_url")?,
         created_at: instant(row, "created_at")?,
         updated_at: instant(row, "updated_at")?,
