@@ -43,7 +43,7 @@ pub(super) struct OutboxArguments {
     action: Option<Action>,
     #[arg(long, value_name = "STATE", help = STATE_HELP)]
     state: Option<MessageState>,
-    /// Only messages of this kind: webhook or mail
+    /// Only messages of this kind: webhook, mail or payment
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
     /// Only messages to this receiver: the id of an endpoint, or an address
