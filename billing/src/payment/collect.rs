@@ -178,7 +178,8 @@ async fn collect_one(
     };
     // A bank that took a payment back is not asked for the same again.
     let can_charge = method.is_some() && method != unpaid.useless_method && unpaid.taken_back_at.is_none();
-    let is_new = unpaid.attempts == 0 || unpaid.useless_method.is_some();
+    // A method that was not tried yet does not wait for a day of the campaign.
+    let is_new = method.is_some() && method != unpaid.last_method;
     let begins = is_new && can_charge && !unpaid.is_attempted;
     if let Some(step) = unpaid.due_step(can_charge, now) {
         let by = provider.filter(|_| !unpaid.is_attempted).map(|provider| provider.name());
