@@ -5,6 +5,7 @@ It does not know two parameters that Stripe documents (`off_session` of a confir
 them, judges the form of the requests.
 
     POST /_config/faults    {"path": PART, "kind": "error" | "late" | "silent", "times": N}
+    POST /_config/declines  {"method": ID, "code": CODE}: charges of the method are declined for that reason from now on
     GET  /_config/intents   every intent with its status, amount and metadata, and how often it was charged
 
 It has no disputes, no automatic payouts and no Checkout, so they are added here, with the members that Stripe's OpenAPI
@@ -30,6 +31,7 @@ faults = []
 charges = {}
 things = {}
 movements = {}
+declines = {}
 
 read_data = server.get_post_data
 
@@ -57,6 +59,12 @@ async def fail(request, handler):
 
 async def set_fault(request):
     faults.append(await request.json())
+    return web.json_response({})
+
+
+async def set_decline(request):
+    decline = await request.json()
+    declines[decline["method"]] = decline["code"]
     return web.json_response({})
 
 
@@ -215,14 +223,30 @@ def count_charges():
     resources.PaymentIntent._create_charge = counted
 
 
+def decline_methods():
+    """Declines charges of methods as tests ask for, with Stripe's word for the reason."""
+    is_declined = resources.PaymentMethod._charging_is_declined
+    resources.PaymentMethod._charging_is_declined = lambda self: self.id in declines or is_declined(self)
+    told = resources.PaymentIntent.last_payment_error
+
+    def with_reason(self):
+        error = told.fget(self)
+        code = declines.get(self.payment_method)
+        return {**error, "decline_code": code} if error and code else error
+
+    resources.PaymentIntent.last_payment_error = property(with_reason)
+
+
 def main():
     server.get_post_data = known_data
     # Each server keeps its own things, in memory.
     resources.Store.dump_to_disk = lambda _store: None
     count_charges()
     server.app.middlewares.insert(0, added)
+    decline_methods()
     server.app.middlewares.insert(0, fail)
     server.app.router.add_post("/_config/faults", set_fault)
+    server.app.router.add_post("/_config/declines", set_decline)
     server.app.router.add_get("/_config/intents", intents)
     server.app.router.add_put("/_config/things", put_thing)
     server.app.router.add_put("/_config/movements", put_movements)
