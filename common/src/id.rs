@@ -154,6 +154,14 @@ opaque_id!(
     /// A payment that goes back by its provider.
     RefundAttemptId, "refund", "ref_"
 );
+opaque_id!(
+    /// A payment that a payer's bank takes back.
+    DisputeId, "dispute", "dsp_"
+);
+opaque_id!(
+    /// Money that a provider sends to an issuer's bank.
+    PayoutId, "payout", "pyo_"
+);
 
 opaque_id!(
     /// A session of a person in a browser; it is not the secret in the cookie.

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod credit_note;
+mod dispute;
 mod draft;
 mod explanation;
 mod one_off;
@@ -10,10 +11,11 @@ mod payment;
 mod run;
 
 pub use attempt::{
-    DunningStepDocument, NewPaymentMethodBody, NewPaymentPageBody, NewProviderRefundBody, PaymentAttemptDocument,
-    PaymentMethodDocument, PaymentPageDocument, ProviderRefundDocument,
+    DunningStepDocument, NewInvoicePageBody, NewPaymentMethodBody, NewPaymentPageBody, NewProviderRefundBody,
+    PaymentAttemptDocument, PaymentMethodDocument, PaymentPageDocument, ProviderRefundDocument,
 };
 pub use credit_note::{CreditNoteDocument, CreditedLineBody, CreditedLineDocument, NewCreditNoteBody};
+pub use dispute::{DisputeDocument, PayoutDocument, PayoutItemDocument};
 pub use draft::{DraftDocument, PreviewDocument};
 pub use explanation::{BilledUsageDocument, ComparisonDocument, ExplanationDocument};
 pub use one_off::{NewInvoiceBody, NewLineBody};
