@@ -47,7 +47,7 @@ pub struct TenantAccount {
 impl Store {
     /// Counts the roots that are not deleted.
     pub async fn root_count(&self) -> Result<u64, StoreError> {
-        let row = sqlx::query("SELECT COUNT(*) AS roots FROM tenants WHERE parent_id IS NULL AND status <> 'deleted'")
+        let row = sqlx::query("SELECT COUNT(*) AS roots FROM tenants WHERE parent_id IS NULL AND deleted_at IS NULL")
             .fetch_one(&self.pool)
             .await?;
         count(&row, "roots")

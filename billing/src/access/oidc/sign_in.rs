@@ -141,7 +141,7 @@ impl IdentityProvider {
     }
 
     fn client_id(&self) -> Result<&str, Problem> {
-        let missing = || Problem::new(ProblemCode::NotFound, "there is no sign-in through an identity provider here");
+        let missing = || Problem::new(ProblemCode::Conflict, "there is no sign-in through an identity provider here");
         self.settings.client_id.as_deref().ok_or_else(missing)
     }
 }

@@ -77,7 +77,7 @@ pub(in crate::api) async fn ways(State(services): State<Arc<Services>>) -> Json<
         (status = 303, description = "The address at the provider", headers(("Location" = String, description = "The address"))),
         (status = 400, description = "A parameter is malformed", body = ProblemDocument,
             content_type = "application/problem+json"),
-        (status = 404, description = "There is no such sign-in here", body = ProblemDocument,
+        (status = 409, description = "There is no such sign-in here", body = ProblemDocument,
             content_type = "application/problem+json"),
         (status = 503, description = "The provider does not answer", body = ProblemDocument,
             content_type = "application/problem+json"),
@@ -107,7 +107,7 @@ pub(in crate::api) async fn begin(
         (status = 303, description = "The pages, signed in or not", headers(("Location" = String, description = "The address"))),
         (status = 400, description = "A parameter is malformed", body = ProblemDocument,
             content_type = "application/problem+json"),
-        (status = 404, description = "There is no such sign-in here", body = ProblemDocument,
+        (status = 409, description = "There is no such sign-in here", body = ProblemDocument,
             content_type = "application/problem+json"),
     ),
 )]
@@ -165,7 +165,7 @@ async fn begin_session(
 }
 
 fn provider(services: &Services) -> Result<&IdentityProvider, Problem> {
-    let missing = || Problem::new(ProblemCode::NotFound, "there is no sign-in through an identity provider here");
+    let missing = || Problem::new(ProblemCode::Conflict, "there is no sign-in through an identity provider here");
     services.access.sign_in().ok_or_else(missing)
 }
 
