@@ -36,10 +36,10 @@ pub(super) struct Refused {
 impl<'a> Bearer<'a> {
     /// Reads the credential of a request.
     pub(super) fn of(method: &Method, headers: &'a HeaderMap, rules: SessionRules) -> Result<Self, Refused> {
-        if !headers.contains_key(header::AUTHORIZATION) {
-            if let Some(cookie) = SessionCookie::of(method, headers, rules)? {
-                return Ok(Self::Session(cookie));
-            }
+        if !headers.contains_key(header::AUTHORIZATION)
+            && let Some(cookie) = SessionCookie::of(method, headers, rules)?
+        {
+            return Ok(Self::Session(cookie));
         }
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {

@@ -79,6 +79,7 @@ pub fn router(services: Services) -> Router {
     };
     routes()
         .into_iter()
+        .chain(routes_of_pages())
         .fold(Router::new(), |router, (path, methods)| router.route(path, guarded(path, methods)))
         .merge(web::router(&services.pages))
         .fallback(fallback::unknown_path)
@@ -100,16 +101,6 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/tenants/{tenant}/suspend", post(tenants::changes::suspend)),
         ("/v1/tenants/{tenant}/resume", post(tenants::changes::resume)),
         ("/v1/tenants/{tenant}/move", post(tenants::changes::relocate)),
-        ("/v1/sessions", post(sessions::sign_in).delete(sessions::sign_out_everywhere)),
-        ("/v1/sessions/redeem", post(sessions::redeem)),
-        ("/v1/sessions/ways", get(sessions::oidc::ways)),
-        ("/v1/sessions/oidc", get(sessions::oidc::begin)),
-        ("/v1/sessions/oidc/callback", get(sessions::oidc::callback)),
-        ("/v1/sessions/current", get(sessions::current).delete(sessions::sign_out)),
-        ("/v1/portal/sessions", post(sessions::link)),
-        ("/v1/books", get(books::show)),
-        ("/v1/books/audit", get(books::audit)),
-        ("/v1/tenants/{tenant}/seller", get(seller::show)),
         ("/v1/tenants/{tenant}/limits", get(tenants::limits::limits)),
         ("/v1/tenants/{tenant}/quotas", get(tenants::quotas::quotas)),
         (
@@ -150,8 +141,6 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/invoices", get(invoices::list).post(invoices::one_off::issue)),
         ("/v1/invoices/{invoice}", get(invoices::show)),
         ("/v1/invoices/{invoice}/explanation", get(invoices::explanation::show)),
-        ("/v1/invoice-drafts", get(invoices::runs::drafts)),
-        ("/v1/invoice-runs", post(invoices::runs::run)),
         ("/v1/invoices/{invoice}/void", post(invoices::ends::void)),
         ("/v1/invoices/{invoice}/write-off", post(invoices::ends::write_off)),
         ("/v1/invoices/{invoice}/credit-notes", get(invoices::credit_notes::list).post(invoices::credit_notes::issue)),
@@ -193,11 +182,30 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/admin-keys/{admin_key}/rotate", post(admin_keys::rotate::rotate)),
         ("/v1/admin-keys/{admin_key}/revoke", post(admin_keys::revoke)),
         ("/v1/usage", get(usage_report::report)),
-        ("/v1/usage/refusals", get(refusals::list)),
         ("/v1/usage/events", get(usage_events::list).post(usage_events::record)),
         ("/v1/usage/events/amend", post(usage_events::amend)),
         ("/v1/usage/events/revert", post(usage_events::revert)),
         ("/v1/usage/thresholds", get(thresholds::list)),
         ("/v1/audit", get(audit_log::list)),
+    ]
+}
+
+/// Routes that console and portal were the first to need: sign-in, the books of the installation,
+/// refusals by reason.
+fn routes_of_pages() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
+    vec![
+        ("/v1/sessions", post(sessions::sign_in).delete(sessions::sign_out_everywhere)),
+        ("/v1/sessions/redeem", post(sessions::redeem)),
+        ("/v1/sessions/ways", get(sessions::oidc::ways)),
+        ("/v1/sessions/oidc", get(sessions::oidc::begin)),
+        ("/v1/sessions/oidc/callback", get(sessions::oidc::callback)),
+        ("/v1/sessions/current", get(sessions::current).delete(sessions::sign_out)),
+        ("/v1/portal/sessions", post(sessions::link)),
+        ("/v1/books", get(books::show)),
+        ("/v1/books/audit", get(books::audit)),
+        ("/v1/invoice-drafts", get(invoices::runs::drafts)),
+        ("/v1/invoice-runs", post(invoices::runs::run)),
+        ("/v1/tenants/{tenant}/seller", get(seller::show)),
+        ("/v1/usage/refusals", get(refusals::list)),
     ]
 }

@@ -84,15 +84,14 @@ impl IdentityProvider {
         code: &str,
         back_to: &str,
     ) -> Result<(App, Principal), Problem> {
-        let stale =
-            || Problem::new(ProblemCode::Unauthorized, "this sign-in was not begun in this browser, or is over");
+        let over = || Problem::new(ProblemCode::Unauthorized, "this sign-in was not begun in this browser, or is over");
         let mut parts = cookie.splitn(3, '.');
         let (Some(app), Some(own), Some(verifier)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(stale());
+            return Err(over());
         };
-        let app: App = app.parse().map_err(|_| stale())?;
+        let app: App = app.parse().map_err(|_| over())?;
         if !bool::from(own.as_bytes().ct_eq(state.as_bytes())) {
-            return Err(stale());
+            return Err(over());
         }
         let token = self.exchange(code, verifier, back_to).await?;
         let principal = self.principal(&token).await.map_err(|refused| refused.problem)?;
