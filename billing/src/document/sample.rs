@@ -69,6 +69,7 @@ fn line(number: i64, tax: TaxRule) -> InvoiceLine {
         tax,
         period: (number == 1).then_some(PERIOD),
         coupon: None,
+        in_advance: false,
     }
 }
 

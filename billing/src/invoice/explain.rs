@@ -156,9 +156,13 @@ async fn cycles(store: &Store, plans: &mut Plans, invoice: &Issued, zone: &Zone)
     BillCycles::new(terms, zone).map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source })
 }
 
-/// Compares lines without their tax rules, which come from billing details.
+/// Compares lines without their tax rules, which come from billing details, and without whether they were due
+/// in advance, which invoices of before did not keep.
 fn compare(again: &[InvoiceLine], frozen: &[InvoiceLine]) -> Comparison {
-    let alike = |one: &InvoiceLine, other: &InvoiceLine| InvoiceLine { tax: other.tax, ..one.clone() } == *other;
+    let alike = |one: &InvoiceLine, other: &InvoiceLine| {
+        let (tax, in_advance) = (other.tax, other.in_advance);
+        InvoiceLine { tax, in_advance, ..one.clone() } == *other
+    };
     let same = again.len() == frozen.len() && again.iter().zip(frozen).all(|(one, other)| alike(one, other));
     if same { Comparison::Same } else { Comparison::Differs }
 }

@@ -11,6 +11,7 @@ mod table;
 use std::collections::HashSet;
 
 use common::{
+    deferral::DeferralFault,
     id::TenantId,
     invoice::InvoiceFault,
     ledger::LedgerFault,
@@ -83,6 +84,9 @@ pub struct Report {
     /// Invoices, credit notes and payments that do not agree with each other or with the ledger, at
     /// most 100 of each kind.
     pub invoices: Vec<InvoiceFault>,
+    /// Fees in advance that are not what the ledger has left of them, or were not recognized by exact
+    /// time; at most 100 of each kind.
+    pub deferrals: Vec<DeferralFault>,
 }
 
 /// An equality that does not hold.
@@ -140,6 +144,7 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
         ledger: store.ledger_faults().await?,
         wallets: store.wallet_faults().await?,
         invoices: store.invoice_faults().await?,
+        deferrals: store.deferral_faults().await?,
     };
     report.clean = report.faults().is_empty();
     Ok(report)
@@ -180,6 +185,9 @@ impl Report {
         }
         if !self.invoices.is_empty() {
             faults.push(format!("{} invoices, payments or series do not agree", self.invoices.len()));
+        }
+        if !self.deferrals.is_empty() {
+            faults.push(format!("{} fees in advance are not what the ledger has left of them", self.deferrals.len()));
         }
         faults
     }

@@ -47,7 +47,7 @@ async fn serving_process_expires_credit_and_tells_runs() {
         let server = deployment.serve().await;
         // A second process works on the same jobs.
         let other = deployment.serve().await;
-        eventually("the jobs are there", async || store.jobs().await.unwrap().len() == 6).await;
+        eventually("the jobs are there", async || store.jobs().await.unwrap().len() == 7).await;
         store.make_job_due(&JobName::whole("expire_credit"), SystemClock.now()).await.unwrap();
         eventually("the grant has expired", async || {
             store.money_grant(grant.tenant, grant.id).await.unwrap().left.is_zero()
@@ -67,6 +67,7 @@ async fn serving_process_expires_credit_and_tells_runs() {
             "collect_payments",
             "expire_credit",
             "issue_invoices",
+            "recognize_revenue",
             "request_top_ups",
             "tell_expiring_keys",
             "tidy_outbox",

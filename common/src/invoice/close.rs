@@ -4,6 +4,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::{BilledUsage, Invoice, InvoiceStatus, event::of_status, lock, set_open};
 use crate::{
+    deferral::take_back,
     event::emit,
     id::InvoiceId,
     ledger::{Account, Cause, CauseKind, Posting, rows::post},
@@ -43,11 +44,14 @@ impl Store {
             InvoiceStatus::Finalized | InvoiceStatus::Paid => {}
         }
         refuse_if_billed_later(change.connection(), &invoice).await?;
+        let engine = change.engine();
+        let taken = take_back(change.connection(), engine, id, None, now).await?.map_or(0, Money::minor);
         let content = &invoice.content;
         let money = |minor: i64| Money::from_minor(minor, content.currency);
         let entries = [
             (Account::Receivable, money(-invoice.total.minor())),
-            (Account::Revenue, money(content.subtotal_minor)),
+            (Account::Revenue, money(content.subtotal_minor.saturating_sub(taken))),
+            (Account::DeferredRevenue, money(taken)),
             (Account::Tax, money(content.tax_minor)),
         ];
         post_close(&mut change, &invoice, CauseKind::InvoiceVoid, &entries).await?;

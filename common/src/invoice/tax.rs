@@ -103,6 +103,11 @@ impl TaxRule {
         self.on(amount).to_money(amount.currency())
     }
 
+    /// An amount as a line states it, without the tax that it contains.
+    pub fn net_of(&self, amount: Money) -> Result<Money, MoneyError> {
+        if self.is_inclusive() { amount.checked_sub(self.contained_in(amount)?) } else { Ok(amount) }
+    }
+
     /// The tax on an amount, exact.
     fn on(&self, amount: Money) -> Exact {
         let rate = Exact::percent(self.percent);

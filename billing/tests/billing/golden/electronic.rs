@@ -89,6 +89,7 @@ fn invoice(lines: &[(i64, TaxRule)], taxes: &[(TaxRule, i64, i64)]) -> Invoice {
         tax: *tax,
         period: None,
         coupon: None,
+        in_advance: false,
     };
     let of_rule = |(rule, net_minor, tax_minor): &(TaxRule, i64, i64)| TaxLine {
         rule: *rule,

@@ -440,12 +440,12 @@ impl World {
             let account = match balance.account {
                 Account::Receivable => &mut found.receivable,
                 Account::Credit => &mut found.credit,
-                Account::Revenue => &mut found.revenue,
+                // The audit proves how much of it is earned.
+                Account::Revenue | Account::DeferredRevenue => &mut found.revenue,
                 Account::Tax => &mut found.tax,
                 Account::Cash => &mut found.cash,
                 Account::WriteOff => &mut found.write_off,
                 Account::Promotion => &mut found.promotion,
-                Account::DeferredRevenue => return Err(Failure::of("revenue is deferred".into())),
             };
             *account += i128::from(balance.amount.minor());
         }
