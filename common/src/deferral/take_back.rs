@@ -30,12 +30,13 @@ pub(crate) async fn take_back(
     let Some(first) = all.first() else { return Ok(None) };
     let zones = zones(connection, engine, [first.issuer]).await?;
     let (mut earned, mut taken) = (Earned::new(), Money::zero(first.amount.currency()));
-    for one in &mut all {
-        let wanted = asked.map_or(Some(one.amount), |asked| asked.get(&one.line).copied());
-        let Some(wanted) = wanted.filter(|_| one.next_at.is_some()) else { continue };
+    // All lines are recognized up to the same instants: each has one posting.
+    for one in all.iter_mut().filter(|one| one.next_at.is_some()) {
         months(one, &zones, now, &mut earned)?;
         earned.add(one, now)?;
-        taken = taken.checked_add(one.take_back(wanted, now).map_err(beyond)?).map_err(beyond)?;
+        if let Some(wanted) = asked.map_or(Some(one.amount), |asked| asked.get(&one.line).copied()) {
+            taken = taken.checked_add(one.take_back(wanted, now).map_err(beyond)?).map_err(beyond)?;
+        }
         let is_over = one.left().map_err(beyond)?.is_zero();
         one.next_at = if is_over { None } else { Some(next_of(&zones, one.issuer, one.recognized_until.max(now))?) };
         save(connection, one).await?;
