@@ -36,6 +36,7 @@ pub(super) fn invoice() -> Invoice {
         taxes: vec![TaxLine { rule: tax, net_minor: net, tax_minor }],
         subtotal_minor: net,
         tax_minor,
+        sections: Vec::new(),
         memo: Some("A remark of the issuer.".into()),
         input_hash: None,
     };

@@ -124,8 +124,7 @@ impl Store {
             sums.entry((tenant, issuer, currency.code())).or_insert((nothing, nothing)).1 = amount;
         }
         let differ = sums.into_iter().filter(|(_, (left, ledger))| left != ledger).take(FAULTS_MAX);
-        let fault =
-            |((tenant, issuer, _), (left, ledger))| DeferralFault::Balance { issuer, tenant, left, ledger };
+        let fault = |((tenant, issuer, _), (left, ledger))| DeferralFault::Balance { issuer, tenant, left, ledger };
         Ok(differ.map(fault).collect())
     }
 }

@@ -99,7 +99,8 @@ impl Store {
         .bind(INVOICES_AT_ONCE)
         .fetch_all(change.connection())
         .await?;
-        let ids: Result<Vec<InvoiceId>, StoreError> = rows.iter().map(|row: &AnyRow| parsed(row, "invoice_id")).collect();
+        let ids: Result<Vec<InvoiceId>, StoreError> =
+            rows.iter().map(|row: &AnyRow| parsed(row, "invoice_id")).collect();
         let (ids, engine) = (ids?, change.engine());
         if ids.is_empty() {
             return Ok(Recognized::default());

@@ -159,11 +159,7 @@ pub(super) async fn zones(
 
 /// The next begin of a month after an instant, on the clock of an issuer; on that of UTC, if its zone is not
 /// known.
-pub(super) fn next_of(
-    zones: &HashMap<TenantId, Zone>,
-    issuer: TenantId,
-    after: Micros,
-) -> Result<Micros, StoreError> {
+pub(super) fn next_of(zones: &HashMap<TenantId, Zone>, issuer: TenantId, after: Micros) -> Result<Micros, StoreError> {
     let zone = zones.get(&issuer).cloned().unwrap_or_else(Zone::utc).or_utc();
     next_month(after, &zone).map_err(|error| StoreError::refused(error.to_string()))
 }

@@ -347,3 +347,6 @@ fn read(row: &AnyRow) -> Result<CreditNote, StoreError> {
         reason: content.reason,
     })
 }
+
+#[cfg(test)]
+mod tests;

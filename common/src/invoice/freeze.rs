@@ -6,7 +6,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 use super::{
     BilledUsage, BillingDetails, Invoice, InvoiceContent, InvoiceKind, InvoiceLine, InvoiceStatus, NewInvoice, Party,
-    TaxLine,
+    Section, TaxLine, collective,
     event::{of_invoice, of_status},
     series,
     tax::{self, TaxGroup},
@@ -89,6 +89,11 @@ impl Parties {
         self.0.get(&tenant).map_or(&NO_DETAILS, |(_, details)| details)
     }
 
+    /// Name of a tenant on invoices.
+    pub(super) fn name(&self, tenant: TenantId) -> Result<String, StoreError> {
+        self.party(tenant).map(|party| party.name)
+    }
+
     fn party(&self, tenant: TenantId) -> Result<Party, StoreError> {
         let (name, details) = self.0.get(&tenant).ok_or_else(|| StoreError::not_found("tenant", &tenant))?;
         Ok(Party {
@@ -101,12 +106,12 @@ impl Parties {
     }
 }
 
-/// The content of an invoice with this number. Refused: amounts that do not add up.
+/// The content of an invoice with this number; `sections` are those of an invoice for several tenants. Refused: amounts that do not add up.
 pub(super) fn freeze<'a>(
     new: &'a NewInvoice,
+    sections: Vec<Section>,
     parties: &Parties,
-    number: i64,
-    now: Micros,
+    (number, now): (i64, Micros),
 ) -> Result<Frozen<'a>, StoreError> {
     let (seller, buyer) = (parties.details(new.issuer), parties.details(new.tenant));
     let mut lines = new.lines.clone();
@@ -126,6 +131,7 @@ pub(super) fn freeze<'a>(
         taxes: sums.taxes.iter().map(TaxLine::of).collect(),
         subtotal_minor: sums.net.minor(),
         tax_minor: sums.tax.minor(),
+        sections,
         memo: new.memo.clone(),
         input_hash: new.input_hash.clone(),
     };
@@ -185,11 +191,12 @@ pub(super) async fn write(change: &mut ChangeTransaction, frozen: Vec<Frozen<'_>
     bulk::execute(
         change.connection(),
         "INSERT INTO invoices (id, number, issuer_id, series, series_number, tenant_id, kind, status, currency, \
-         period_start, period_end, part, total, credit_used, open, finalized_at, due_at, content, usage)",
+         period_start, period_end, part, total, credit_used, open, finalized_at, due_at, content, usage, collective)",
         "",
         &rows,
     )
     .await?;
+    collective::write_sections(change.connection(), &invoices).await?;
     let engine = change.engine();
     defer(change.connection(), engine, &deferrals, now).await?;
     let audited: Result<Vec<_>, StoreError> = invoices.iter().map(audited).collect();
@@ -270,7 +277,7 @@ impl Frozen<'_> {
     }
 }
 
-fn row(invoice: &Invoice, usage: &[BilledUsage], series: String, number: i64) -> Result<[Value; 19], StoreError> {
+fn row(invoice: &Invoice, usage: &[BilledUsage], series: String, number: i64) -> Result<[Value; 20], StoreError> {
     let json = |error: serde_json::Error| corrupt("invoice", error);
     let number_or_null = |number: Option<i64>| number.map_or(Value::Null, Value::Number);
     Ok([
@@ -293,6 +300,7 @@ fn row(invoice: &Invoice, usage: &[BilledUsage], series: String, number: i64) ->
         Value::Number(invoice.due_at.0),
         Value::Text(serde_json::to_string(&invoice.content).map_err(json)?),
         Value::Text(serde_json::to_string(usage).map_err(json)?),
+        Value::Number(i64::from(!invoice.content.sections.is_empty())),
     ])
 }
 

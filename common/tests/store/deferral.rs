@@ -165,12 +165,13 @@ async fn any_history_recognizes_what_was_not_taken_back(fixture: Fixture) {
         for _ in 0..12 {
             now = now.plus_seconds(random.random_range(1..50 * 86_400));
             let line = random.random_range(0..3);
-            let asked = NewCreditNote {
-                lines: vec![(line, random.random_range(1..20_000))],
-                reason: "at random".into(),
-            };
+            let asked =
+                NewCreditNote { lines: vec![(line, random.random_range(1..20_000))], reason: "at random".into() };
             match random.random_range(0..3) {
-                0 => credited += store.issue_credit_note(invoice.id, &asked, now).await.map_or(0, |note| note.total.minor()),
+                0 => {
+                    credited +=
+                        store.issue_credit_note(invoice.id, &asked, now).await.map_or(0, |note| note.total.minor())
+                }
                 _ => drop(store.recognize_revenue(now).await.unwrap()),
             }
             let (deferred, revenue) = balances(&store, tenant).await;
