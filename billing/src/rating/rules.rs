@@ -113,7 +113,8 @@ fn units_at_the_edge_of_an_allowance_and_of_tiers_are_in_the_one_before() {
         ),
     ];
     for (model, price, bills) in cases {
-        let plan = plan("USD", &format!("charges: [{{ meter: requests, included: 5, {model}: {price} }}]"));
+        let plan =
+            plan("USD", &format!("flat_fee: '0', charges: [{{ meter: requests, included: 5, {model}: {price} }}]"));
         for (units, expected) in bills {
             assert_eq!(bill(&plan, units.parse().unwrap()), expected, "{units} units by {model}");
         }
@@ -323,4 +324,98 @@ fn units_are_priced_by_the_last_plan_that_prices_them_with_one_allowance() {
         let lines = rate_period(&terms(month("2026-04", "UTC"), &plans, &[]), &used(&units, 0)).unwrap();
         assert_eq!(told(&lines, first.currency).1, expected, "{units:?}");
     }
+}
+
+#[test]
+fn add_on_is_due_in_full_or_by_time_as_its_plan_says() {
+    let base = plan("EUR", "flat_fee: '10.00'");
+    let (full, by_time) =
+        (plan("EUR", "flat_fee: '3.33'"), plan("EUR", "flat_fee: '3.00', billing: { prorate: true }"));
+    let april = month("2026-04", "UTC");
+    let plans = [Term { plan: &base, terms: &NONE, part: april }];
+    let half = window("2026-04-16T00:00:00Z", "2026-09-01T00:00:00Z");
+    let before = window("2026-01-16T00:00:00Z", "2026-04-01T00:00:00Z");
+    for (plan, quantity, part, expected) in [
+        (&full, 1, half, Some(("A, add-on", 1, "3.33"))),
+        (&full, 2_000, half, Some(("2,000 x A, add-on", 2_000, "6660.00"))),
+        (&full, 1, before, None),
+        (&by_time, 1, april, Some(("A, add-on", 1, "3.00"))),
+        (&by_time, 3, half, Some(("3 x A, add-on from 2026-04-16T00:00:00Z up to 2026-05-01T00:00:00Z", 3, "4.50"))),
+    ] {
+        let add_ons = [AddOn { plan, quantity, part }];
+        let terms = PeriodTerms { add_ons: &add_ons, ..terms(april, &plans, &[]) };
+        let lines = rate_period(&terms, &TenantTotals::default()).unwrap();
+        let found = lines.iter().skip(1).map(|line| (line.description.as_str(), line.quantity, line.amount.digits()));
+        let expected = expected.map(|(text, count, amount)| (text, i128::from(count), amount.to_owned()));
+        assert_eq!(found.collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+    }
+    let dollars = plan("USD", "flat_fee: '1.00'");
+    let add_ons = [AddOn { plan: &dollars, quantity: 1, part: half }];
+    let terms = PeriodTerms { add_ons: &add_ons, ..terms(april, &plans, &[]) };
+    assert!(matches!(rate_period(&terms, &TenantTotals::default()), Err(RatingError::FeeCurrency { .. })));
+}
+
+#[test]
+fn units_that_are_held_back_and_those_of_others_are_counted_apart() {
+    let tenant = common::id::TenantId::from_u128(1);
+    let used = |meter: &'static str, units, paid| Used {
+        tenant,
+        meter,
+        mode: common::key::Mode::Live,
+        billable: true,
+        paid,
+        requests: 10,
+        units,
+    };
+    let mut totals = Totals::default();
+    totals.add_for(tenant, 1, &used("requests", 100, common::usage::PaidBy::Charge)).unwrap();
+    totals.add_for(tenant, 1, &used("requests", 7, common::usage::PaidBy::Credit)).unwrap();
+    let beyond = |units, requests| Measured { units, requests };
+    totals.hold_back(tenant, 1, "requests", beyond(30, 4));
+    totals.hold_back(tenant, 0, "requests", beyond(30, 4));
+    totals.hold_back(tenant, 1, "tokens", beyond(30, 4));
+    let found = totals.tenant(tenant).unwrap().clone();
+    let meter = found.meter("requests").unwrap();
+    assert_eq!(meter.charged, [beyond(0, 0), beyond(70, 6)]);
+    assert_eq!((meter.credit, meter.beyond_quota), (7, 30));
+    totals.hold_back(tenant, 1, "requests", beyond(500, 50));
+    let meter = totals.tenant(tenant).unwrap().meter("requests").unwrap();
+    assert_eq!((meter.charged[1], meter.beyond_quota), (beyond(0, 0), 100));
+    let both = found.plus(&self::used(&[5], 9)).plus(&self::used(&[1, 2, 3], 0));
+    let meter = both.meter("requests").unwrap();
+    assert_eq!(meter.charged, [beyond(6, 4), beyond(72, 8), beyond(3, 3)]);
+    assert_eq!((meter.credit, meter.beyond_quota), (7, 30));
+    assert_eq!(both.meter("tokens").unwrap().charged, [beyond(9, 3)]);
+    let twice = found.plus(&found);
+    assert_eq!((twice.meter("requests").unwrap().credit, twice.meter("requests").unwrap().beyond_quota), (14, 60));
+}
+
+#[test]
+fn units_that_cost_nothing_say_why() {
+    let plan = plan(
+        "EUR",
+        "flat_fee: '0', charges: [{ meter: requests, included: 10, per_unit: { amount: '1', per: 1 } }], prepaid: [tokens]",
+    );
+    let bare = self::plan("EUR", "flat_fee: '0'");
+    let trial = BillingOverride { trial: true, ..BillingOverride::NONE };
+    let april = month("2026-04", "UTC");
+    let told = |plans: &[Term<'_>], usage: &TenantTotals| {
+        let lines = rate_period(&terms(april, plans, &[]), usage).unwrap();
+        let free = lines.into_iter().filter(|line| line.amount.is_zero() && line.kind != LineKind::FlatFee);
+        free.map(|line| (line.description, line.quantity)).collect::<Vec<_>>()
+    };
+    let one = |plan, terms| [Term { plan, terms, part: april }];
+    let text =
+        |texts: &[(&str, i128)]| texts.iter().map(|(text, units)| ((*text).to_owned(), *units)).collect::<Vec<_>>();
+    assert_eq!(
+        told(&one(&plan, &NONE), &used(&[25], 4)),
+        text(&[("requests: up to 10", 10), ("tokens: prepaid, used without credit", 4)])
+    );
+    assert_eq!(told(&one(&plan, &trial), &used(&[25], 0)), text(&[("requests: used in the trial", 25)]));
+    assert_eq!(told(&one(&bare, &NONE), &used(&[25], 0)), text(&[("requests: not part of the plan", 25)]));
+    let both = [Term { plan: &bare, terms: &NONE, part: april }, Term { plan: &plan, terms: &NONE, part: april }];
+    assert_eq!(
+        told(&both, &used(&[25, 3], 0)),
+        text(&[("requests: up to 10", 3), ("requests: used while the plan then put no price on it", 25)])
+    );
 }

@@ -67,6 +67,7 @@ pub struct InvoiceDocument {
     /// Its lines.
     pub lines: Vec<InvoiceLineDocument>,
     /// Sections of an invoice for several tenants, in the order of the lines; none of an invoice for one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sections: Vec<SectionDocument>,
     /// Tax by rule.
     pub taxes: Vec<TaxDocument>,
