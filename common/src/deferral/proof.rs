@@ -71,7 +71,7 @@ impl Store {
         let (mut after, before) = ((String::new(), -1_i64), faults.len());
         loop {
             let rows = sqlx::query(select_deferrals!(
-                "WHERE invoice_id > $1 OR (invoice_id = $1 AND line > $2) ORDER BY invoice_id, line LIMIT $3"
+                "WHERE (invoice_id, line) > ($1, $2) ORDER BY invoice_id, line LIMIT $3"
             ))
             .bind(&after.0)
             .bind(after.1)
