@@ -5,6 +5,10 @@ pub mod id;
 pub mod money;
 pub mod time;
 
+pub mod deferral {
+    pub mod earning;
+}
+
 pub mod invoice {
     pub mod correction;
     pub mod tax;
