@@ -13,12 +13,13 @@ use common::{
     time::{Micros, Period},
 };
 
-use super::{LATE_MONTHS, World, answer::agree};
-use crate::money::{
+use super::{
     Failure,
+    answer::agree,
     books::{Accounts, Status},
     model::{Bill, ROOT, Units},
     script::TENANTS,
+    world::{LATE_MONTHS, World},
 };
 
 impl World {
@@ -138,7 +139,7 @@ impl World {
     }
 
     /// Ends the history: the books are clean, and the ledger is as the model has it.
-    pub(in crate::money) async fn finish(self) -> Result<(), Failure> {
+    pub(super) async fn finish(self) -> Result<(), Failure> {
         self.compare().await?;
         let report = reconcile(&self.store, None).await.map_err(|error| Failure::of(error.to_string()))?;
         let gaps = report.open_gaps.len();

@@ -1,9 +1,5 @@
 //! A store in which a history happens, beside the model that says what must come of it.
 
-mod answer;
-mod bills;
-mod money;
-
 use std::path::Path;
 
 use common::{
@@ -35,21 +31,21 @@ use super::{
 };
 
 /// Earlier months in which late usage is looked for.
-const LATE_MONTHS: u32 = 3;
+pub(super) const LATE_MONTHS: u32 = 3;
 
 /// The store and the model.
 pub(super) struct World {
-    store: Store,
-    crash: Crash,
-    ids: Vec<TenantId>,
-    model: Model,
-    books: Books,
+    pub(super) store: Store,
+    pub(super) crash: Crash,
+    pub(super) ids: Vec<TenantId>,
+    pub(super) model: Model,
+    pub(super) books: Books,
     /// Invoices and payments of the store, by place in the model.
-    invoices: Vec<InvoiceId>,
-    payments: Vec<PaymentId>,
+    pub(super) invoices: Vec<InvoiceId>,
+    pub(super) payments: Vec<PaymentId>,
     /// Batches that are booked.
     booked: Vec<bool>,
-    references: u32,
+    pub(super) references: u32,
     /// Crashes that there were.
     pub(super) crashes: usize,
 }
@@ -255,7 +251,7 @@ impl World {
     }
 
     /// Names what is done next, and not what was tried before a crash: that names it again.
-    fn next_reference(&mut self) -> u32 {
+    pub(super) fn next_reference(&mut self) -> u32 {
         self.references += 1;
         self.references
     }

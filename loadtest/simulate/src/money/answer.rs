@@ -3,7 +3,7 @@
 use billing::invoice::InvoiceError;
 use common::store::StoreError;
 
-use crate::money::{Failure, crash::MESSAGE};
+use super::{Failure, crash::MESSAGE};
 
 /// An answer of the store, or of the simulated crash.
 pub(super) enum Answer<T> {

@@ -9,12 +9,10 @@ use common::{
 };
 
 use super::{
-    World,
-    answer::{Answer, agree, answer, some},
-};
-use crate::money::{
     Failure,
+    answer::{Answer, agree, answer, some},
     books::{Grant, Status},
+    world::World,
 };
 
 impl World {
