@@ -15,6 +15,7 @@ use common::{
     id::TenantId,
     invoice::InvoiceFault,
     ledger::LedgerFault,
+    payment::DisputeFault,
     store::{Store, StoreError},
     time::{Period, TimeError, Window, Zone},
     usage::{
@@ -87,6 +88,8 @@ pub struct Report {
     /// Fees in advance that are not what the ledger has left of them, or were not recognized by exact
     /// time; at most 100 of each kind.
     pub deferrals: Vec<DeferralFault>,
+    /// Tenants whose disputed money is not that of their open disputes, at most 100.
+    pub disputes: Vec<DisputeFault>,
 }
 
 /// An equality that does not hold.
@@ -145,6 +148,7 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
         wallets: store.wallet_faults().await?,
         invoices: store.invoice_faults().await?,
         deferrals: store.deferral_faults().await?,
+        disputes: store.dispute_faults().await?,
     };
     report.clean = report.faults().is_empty();
     Ok(report)
@@ -188,6 +192,9 @@ impl Report {
         }
         if !self.deferrals.is_empty() {
             faults.push(format!("{} fees in advance are not what the ledger has left of them", self.deferrals.len()));
+        }
+        if !self.disputes.is_empty() {
+            faults.push(format!("{} accounts of disputed money do not agree", self.disputes.len()));
         }
         faults
     }

@@ -132,6 +132,10 @@ impl World {
                 Account::Cash => &mut found.cash,
                 Account::WriteOff => &mut found.write_off,
                 Account::Promotion => &mut found.promotion,
+                // Nobody disputes a payment here, and no provider pays out.
+                other @ (Account::Disputed | Account::Fees | Account::Bank | Account::Unmatched) => {
+                    return Err(Failure::of(format!("{other} has {}", balance.amount)));
+                }
             };
             *account += i128::from(balance.amount.minor());
         }
