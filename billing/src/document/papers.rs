@@ -232,8 +232,8 @@ fn columns(words: &Words) -> Vec<Column> {
     ]
 }
 
-/// The rows of all lines. Those of an invoice for several tenants stand between the name of each and the sum of
-/// its section.
+/// The rows of all lines. Those of an invoice for several tenants stand between the name of each
+/// and the sum of its section.
 fn rows(words: &Words, content: &InvoiceContent, zone: &Zone) -> Result<Vec<Vec<String>>, TimeError> {
     let money = |minor| Money::from_minor(minor, content.currency);
     let row = |line: &InvoiceLine| Ok(cells(words, line, money(line.amount_minor), zone)?.into());

@@ -1,5 +1,5 @@
-//! One bill for several tenants: which tenant's bills are on the invoice of another, by the billing details of
-//! the tenant that pays.
+//! One bill for several tenants: which tenant's bills are on the invoice of another, by the billing
+//! details of the tenant that pays.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -33,8 +33,8 @@ impl Consolidation {
         Ok(Self { parents, paid_for, waiting: BTreeMap::new() })
     }
 
-    /// The tenant on whose invoice a bill is, if that is for several: the nearest one on the way up that names the
-    /// tenant, or the tenant itself if it names others. Nobody owes to itself.
+    /// The tenant on whose invoice a bill is, if that is for several: the nearest one on the way up
+    /// that names the tenant, or the tenant itself if it names others. Nobody owes to itself.
     fn payer(&self, bill: Bill) -> Option<TenantId> {
         if self.paid_for.is_empty() {
             return None;

@@ -87,7 +87,8 @@ pub async fn explain(store: &Store, id: InvoiceId) -> Result<Explanation, Invoic
     Ok(Explanation { invoice, subscriptions, usage, from_frozen_usage, from_booked_usage })
 }
 
-/// Computes the lines of a tenant again: from the usage that was frozen, and from what is booked now.
+/// Computes the lines of a tenant again: from the usage that was frozen, and from what is booked
+/// now.
 async fn compute(
     store: &Store,
     invoice: &Issued,
@@ -181,8 +182,8 @@ async fn cycles(store: &Store, plans: &mut Plans, bill: Bill, zone: &Zone) -> Re
     BillCycles::new(terms, zone).map_err(|source| InvoiceError::Period { zone: zone.name().to_owned(), source })
 }
 
-/// Compares lines without their tax rules, which come from billing details, and without whether they were due
-/// in advance, which invoices of before did not keep.
+/// Compares lines without their tax rules, which come from billing details, and without whether
+/// they were due in advance, which invoices of before did not keep.
 fn compare(again: &[InvoiceLine], frozen: &[InvoiceLine]) -> Comparison {
     let alike = |one: &InvoiceLine, other: &InvoiceLine| {
         let (tax, in_advance) = (other.tax, other.in_advance);

@@ -290,7 +290,8 @@ impl Run {
         Ok(())
     }
 
-    /// Writes invoices for several tenants. What cannot be on one with the others is on one by itself.
+    /// Writes invoices for several tenants. What cannot be on one with the others is on one by
+    /// itself.
     async fn write_collective(
         &mut self,
         store: &Store,

@@ -292,7 +292,8 @@ fn discount_that_was_agreed_on_comes_before_the_minimum_and_coupons_after_it() {
     let coupons = [coupon("a", Discount::Percent("10".parse().unwrap()), None)];
     let lines = rate_period(&terms(month("2026-04", "UTC"), &plans, &coupons), &used(&[10], 0)).unwrap();
     let amounts: Vec<String> = told(&lines, plan.currency).0.into_iter().map(|(_, amount)| amount).collect();
-    // 20.00 + 10.00 less a quarter is 22.50; 17.50 are missing; 10 % of 32.50 without a meter and of 7.50 with one.
+    // 20.00 + 10.00 less a quarter is 22.50; 17.50 are missing; 10 % of 32.50 without a meter and
+    // of 7.50 with one.
     assert_eq!(amounts, ["20.00", "10.00", "-5.00", "-2.50", "17.50", "-3.25", "-0.75"]);
     assert_eq!(told(&lines, plan.currency).1, "36.00");
 }
@@ -315,7 +316,8 @@ fn units_are_priced_by_the_last_plan_that_prices_them_with_one_allowance() {
         // The fee of the last, 50 units beyond one allowance at its price.
         ([&first, &second], [90, 60], "120.00"),
         ([&second, &first], [90, 60], "60.00"),
-        // A plan without a price leaves owed what was used before it, and gives away what is used under it.
+        // A plan without a price leaves owed what was used before it, and gives away what is used
+        // under it.
         ([&first, &bare], [150, 1_000], "55.00"),
         ([&bare, &first], [1_000, 150], "60.00"),
     ] {

@@ -85,8 +85,8 @@ pub struct Report {
     /// Invoices, credit notes and payments that do not agree with each other or with the ledger, at
     /// most 100 of each kind.
     pub invoices: Vec<InvoiceFault>,
-    /// Fees in advance that are not what the ledger has left of them, or were not recognized by exact
-    /// time; at most 100 of each kind.
+    /// Fees in advance that are not what the ledger has left of them, or were not recognized by
+    /// exact time; at most 100 of each kind.
     pub deferrals: Vec<DeferralFault>,
     /// Tenants whose disputed money is not that of their open disputes, at most 100.
     pub disputes: Vec<DisputeFault>,

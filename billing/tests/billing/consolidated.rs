@@ -57,7 +57,8 @@ impl Group {
         self.store.set_billing_details(self.group, &details, instant("2026-03-21T00:00:00Z")).await.unwrap();
     }
 
-    /// A quarter with usage in time and late, a bill in the middle of a period, and fees in advance.
+    /// A quarter with usage in time and late, a bill in the middle of a period, and fees in
+    /// advance.
     async fn quarter(&self, deployment: &Deployment) {
         let used = |tenant, at: &str, units| request(tenant, at, units);
         let [first, second] = self.units;

@@ -13,8 +13,8 @@ pub(super) struct Earning {
 }
 
 impl Earning {
-    /// The part that is earned by an instant: by exact time, rounded once. Nothing before the time has begun,
-    /// all of it once it has ended.
+    /// The part that is earned by an instant: by exact time, rounded once. Nothing before the time
+    /// has begun, all of it once it has ended.
     pub(super) fn by(&self, at: Micros) -> Result<Money, MoneyError> {
         let Window { start, end } = self.window;
         if at >= end {

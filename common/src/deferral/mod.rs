@@ -1,9 +1,10 @@
 //! Deferred revenue: fees that are billed before the time that they are for.
 //!
-//! Invariants: the amount of such a line, without tax, is posted to the account `deferred_revenue` and
-//! becomes revenue over its time: by exact time, at each begin of a month on the clock of its issuer. In
-//! whatever steps it is recognized, the steps come to the whole. A credit note takes back what is not
-//! earned yet before what is. The balance of the account is what deferrals have left.
+//! Invariants: the amount of such a line, without tax, is posted to the account `deferred_revenue`
+//! and becomes revenue over its time: by exact time, at each begin of a month on the clock of its
+//! issuer. In whatever steps it is recognized, the steps come to the whole. A credit note takes
+//! back what is not earned yet before what is. The balance of the account is what deferrals have
+//! left.
 
 mod earning;
 mod proof;
@@ -61,8 +62,8 @@ impl Deferral {
         Ok(due)
     }
 
-    /// Takes back what is left, at most `asked`, at an instant up to which it is recognized. Gives what was
-    /// taken back. What remains is earned from then on.
+    /// Takes back what is left, at most `asked`, at an instant up to which it is recognized. Gives
+    /// what was taken back. What remains is earned from then on.
     fn take_back(&mut self, asked: Money, at: Micros) -> Result<Money, MoneyError> {
         let left = self.left()?;
         let (low, high) = (left.minor().min(0), left.minor().max(0));

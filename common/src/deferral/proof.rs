@@ -64,8 +64,8 @@ impl fmt::Display for DeferralFault {
 type Sums = BTreeMap<(TenantId, TenantId, &'static str), (Money, Money)>;
 
 impl Store {
-    /// Deferred revenue that is not what the ledger has, or was not recognized by exact time; at most 100 of
-    /// each kind.
+    /// Deferred revenue that is not what the ledger has, or was not recognized by exact time; at
+    /// most 100 of each kind.
     pub async fn deferral_faults(&self) -> Result<Vec<DeferralFault>, StoreError> {
         let mut faults = self.deferral_balances().await?;
         let (mut after, before) = ((String::new(), -1_i64), faults.len());

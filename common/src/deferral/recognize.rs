@@ -63,7 +63,8 @@ pub(super) fn months(
     Ok(())
 }
 
-/// The postings of what was earned: that of a month is of its last instant, that of a credit note of now.
+/// The postings of what was earned: that of a month is of its last instant, that of a credit note
+/// of now.
 pub(super) fn postings(earned: Earned, now: Micros) -> Result<Vec<Posting>, StoreError> {
     let mut postings = Vec::new();
     for ((invoice, until), (parties, amount)) in earned.0 {
@@ -74,8 +75,9 @@ pub(super) fn postings(earned: Earned, now: Micros) -> Result<Vec<Posting>, Stor
 }
 
 impl Store {
-    /// Makes revenue of what was earned in months that have ended by `now`, on the clocks of issuers: a posting
-    /// for each invoice and month. It may be cut off anywhere and run again, by any number of processes.
+    /// Makes revenue of what was earned in months that have ended by `now`, on the clocks of
+    /// issuers: a posting for each invoice and month. It may be cut off anywhere and run again, by
+    /// any number of processes.
     pub async fn recognize_revenue(&self, now: Micros) -> Result<Recognized, StoreError> {
         let mut done = Recognized::default();
         loop {

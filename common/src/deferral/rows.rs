@@ -80,7 +80,8 @@ pub(crate) async fn defer(
     .await
 }
 
-/// The posting that makes deferred revenue of an invoice, earned up to an instant, revenue; none of nothing.
+/// The posting that makes deferred revenue of an invoice, earned up to an instant, revenue; none of
+/// nothing.
 pub(super) fn recognition(
     parties: (TenantId, TenantId),
     invoice: InvoiceId,
@@ -157,8 +158,8 @@ pub(super) async fn zones(
     rows.iter().map(|row| Ok((parsed(row, "id")?, zone(row)?))).collect()
 }
 
-/// The next begin of a month after an instant, on the clock of an issuer; on that of UTC, if its zone is not
-/// known.
+/// The next begin of a month after an instant, on the clock of an issuer; on that of UTC, if its
+/// zone is not known.
 pub(super) fn next_of(zones: &HashMap<TenantId, Zone>, issuer: TenantId, after: Micros) -> Result<Micros, StoreError> {
     let zone = zones.get(&issuer).cloned().unwrap_or_else(Zone::utc).or_utc();
     next_month(after, &zone).map_err(|error| StoreError::refused(error.to_string()))

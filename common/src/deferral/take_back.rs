@@ -16,7 +16,8 @@ use crate::{
     time::Micros,
 };
 
-/// Takes back what is left of the lines of an invoice, each at most by an amount without tax; of all lines if
+/// Takes back what is left of the lines of an invoice, each at most by an amount without tax; of
+/// all lines if
 /// `asked` is none. What is earned by now is recognized before. Gives the sum of what was taken back, for the
 /// posting of the cause; none if nothing of the invoice was deferred.
 pub(crate) async fn take_back(

@@ -1,8 +1,9 @@
-//! One invoice for several tenants: what each of them would have owed by itself is a section of it, and
-//! one of them, or a tenant above, owes all of it.
+//! One invoice for several tenants: what each of them would have owed by itself is a section of it,
+//! and one of them, or a tenant above, owes all of it.
 //!
-//! Invariants: a period of a tenant and part of it is billed once, by an invoice or by a section. The lines of
-//! the sections are the lines of the invoice. Tax is that of the tenant that owes, on all sections together.
+//! Invariants: a period of a tenant and part of it is billed once, by an invoice or by a section.
+//! The lines of the sections are the lines of the invoice. Tax is that of the tenant that owes, on
+//! all sections together.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -29,9 +30,10 @@ use crate::{
 };
 
 impl Store {
-    /// Finalizes what tenants owe one issuer, in one currency, as one invoice that `payer` owes. What of it was
-    /// billed before is given as it is. Refused: no invoice at all, invoices without a period, of several issuers or
-    /// currencies, amounts that do not add up. A conflict: another part of a period that came in between.
+    /// Finalizes what tenants owe one issuer, in one currency, as one invoice that `payer` owes.
+    /// What of it was billed before is given as it is. Refused: no invoice at all, invoices without
+    /// a period, of several issuers or currencies, amounts that do not add up. A conflict: another
+    /// part of a period that came in between.
     pub async fn finalize_collective(
         &self,
         payer: TenantId,

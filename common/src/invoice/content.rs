@@ -37,7 +37,8 @@ pub struct InvoiceContent {
     pub subtotal_minor: i64,
     /// Sum of the tax.
     pub tax_minor: i64,
-    /// Sections of an invoice for several tenants, in the order of the lines; none of an invoice for one.
+    /// Sections of an invoice for several tenants, in the order of the lines; none of an invoice
+    /// for one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sections: Vec<Section>,
     /// The text that the issuer adds.

@@ -53,8 +53,8 @@ pub struct BillingDetails {
     /// As a buyer: rules for lines of some meters, by meter.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tax_of_meters: BTreeMap<String, TaxRule>,
-    /// As a buyer: tenants below it whose bills are on its own invoice, each in a section. Those that are
-    /// not below it, and bills that it issues itself, are not affected.
+    /// As a buyer: tenants below it whose bills are on its own invoice, each in a section. Those
+    /// that are not below it, and bills that it issues itself, are not affected.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     #[cfg_attr(feature = "api", schema(value_type = Vec<String>))]
     pub pays_for: BTreeSet<TenantId>,

@@ -106,7 +106,8 @@ impl Parties {
     }
 }
 
-/// The content of an invoice with this number; `sections` are those of an invoice for several tenants. Refused: amounts that do not add up.
+/// The content of an invoice with this number; `sections` are those of an invoice for several
+/// tenants. Refused: amounts that do not add up.
 pub(super) fn freeze<'a>(
     new: &'a NewInvoice,
     sections: Vec<Section>,
@@ -221,8 +222,8 @@ async fn wallets(
 }
 
 impl Frozen<'_> {
-    /// The receivable, and the revenue, earned or deferred, and tax that it stands for. An invoice of nothing has no
-    /// posting.
+    /// The receivable, and the revenue, earned or deferred, and tax that it stands for. An invoice
+    /// of nothing has no posting.
     fn posting(&self, now: Micros) -> Result<Option<Posting>, StoreError> {
         let minus = |money: Money| Money::from_minor(-money.minor(), money.currency());
         let Sums { net, tax, total, .. } = &self.sums;

@@ -2,10 +2,10 @@
 //!
 //! Invariants: a finalized invoice never changes, but for its status and what is open of it. Its
 //! number follows the one before it in the series of its issuer, without a gap. It is written in
-//! one transaction with its number, its posting in the [`crate::ledger`] and the credit of the wallet
-//! that it uses. There is one invoice for
-//! each issuer, tenant, currency, period and part of it; a voided one makes room for another. An invoice
-//! for several tenants has a section for each of those, and is for the tenant that pays for them.
+//! one transaction with its number, its posting in the [`crate::ledger`] and the credit of the
+//! wallet that it uses. There is one invoice for each issuer, tenant, currency, period and part of
+//! it; a voided one makes room for another. An invoice for several tenants has a section for each
+//! of those, and is for the tenant that pays for them.
 //!
 //! The issuer of an invoice is the owner of the plan that it bills.
 

@@ -1,4 +1,5 @@
-//! Deferred revenue: fees in advance become revenue over their time, whatever is taken back of them.
+//! Deferred revenue: fees in advance become revenue over their time, whatever is taken back of
+//! them.
 
 use common::{
     id::TenantId,
@@ -128,7 +129,8 @@ async fn tax_within_a_fee_is_not_deferred(fixture: Fixture) {
     let tax = TaxRule { treatment: Treatment::Inclusive, percent: "19".parse().unwrap() };
     let details = BillingDetails { tax: Some(tax), ..BillingDetails::default() };
     store.set_billing_details(parties.1, &details, year().start).await.unwrap();
-    // Each line rounds by itself, the invoice once for the rate: the cent between is earned at once.
+    // Each line rounds by itself, the invoice once for the rate: the cent between is earned at
+    // once.
     let invoice = issued(&store, parties, vec![fee(1_000), fee(1_000), fee(1_000)]).await;
     assert_eq!(invoice.content.subtotal_minor, 2_521);
     assert_eq!(balances(&store, parties.1).await, (2_520, 1));

@@ -68,7 +68,8 @@ pub struct InvoiceDocument {
     pub counts: CountsDocument,
     /// Its lines.
     pub lines: Vec<InvoiceLineDocument>,
-    /// Sections of an invoice for several tenants, in the order of the lines; none of an invoice for one.
+    /// Sections of an invoice for several tenants, in the order of the lines; none of an invoice
+    /// for one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sections: Vec<SectionDocument>,
     /// Tax by rule.

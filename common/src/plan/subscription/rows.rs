@@ -74,8 +74,8 @@ pub(crate) async fn end_all(connection: &mut AnyConnection, tenant: TenantId, no
     end_at(connection, tenant, now, now).await
 }
 
-/// Drops what would start later than `now` or at `end`, and ends what is in force at `end`. A trial or pause
-/// that ends before is not made longer by that: what follows it stays, up to `end`.
+/// Drops what would start later than `now` or at `end`, and ends what is in force at `end`. A trial
+/// or pause that ends before is not made longer by that: what follows it stays, up to `end`.
 pub(super) async fn end_at(
     connection: &mut AnyConnection,
     tenant: TenantId,
@@ -99,7 +99,8 @@ pub(super) async fn end_at(
     Ok(())
 }
 
-/// The instant at which what follows a trial or pause begins, if that is in force at `now` and ends before
+/// The instant at which what follows a trial or pause begins, if that is in force at `now` and ends
+/// before
 /// `end`; or else `now`.
 async fn kept_until(
     connection: &mut AnyConnection,

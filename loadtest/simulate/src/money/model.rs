@@ -108,7 +108,8 @@ impl Tenant {
         self.parents.iter().rev().find(|(from, _)| *from <= at).map_or(ROOT, |(_, parent)| *parent)
     }
 
-    /// Gives a plan from an instant on, perhaps after a trial of some days; what was ahead is dropped.
+    /// Gives a plan from an instant on, perhaps after a trial of some days; what was ahead is
+    /// dropped.
     pub(super) fn assign(&mut self, (plan, issuer): (Plan, usize), agreed: Agreed, start: i64, now: i64) {
         let terms = Terms { is_trial: false, percent_off: agreed.percent_off };
         let same = |last: &Subscription| {
@@ -247,8 +248,8 @@ impl Model {
     }
 }
 
-/// The flat fees of a month: in full of the last plan, or of each plan for its time. Fees that are alike
-/// are rounded together.
+/// The flat fees of a month: in full of the last plan, or of each plan for its time. Fees that are
+/// alike are rounded together.
 fn fees(plans: &[Subscription], window: (i64, i64)) -> Vec<Line> {
     let fee = |amount| Line { is_metered: false, amount };
     let mut lines = Vec::new();

@@ -104,8 +104,8 @@ impl Coupon {
     }
 }
 
-/// An amount in whole cents by weights: each gets its share rounded down, and the cents that are left go to
-/// those that lost most by that, to the later one of two that lost the same.
+/// An amount in whole cents by weights: each gets its share rounded down, and the cents that are
+/// left go to those that lost most by that, to the later one of two that lost the same.
 pub(super) fn split(amount: i128, weights: &[i128]) -> Vec<i128> {
     let all: i128 = weights.iter().sum();
     if all == 0 {
