@@ -105,7 +105,7 @@ impl World {
         let config = Config::load(&file, &environment).unwrap();
         let pepper = config.pepper(&environment).unwrap();
         let settings = Arc::new(JobSettings::of(&config, &environment).unwrap());
-        let deliverers = deliverers(&store, &pepper, &config, &environment).unwrap();
+        let deliverers = deliverers(&store, &pepper, &settings.providers, &config, &environment).unwrap();
         let billing = serve(&store, &clock, &config, &pepper, &settings).await;
         let client = Client::new();
         let api = Api::of(&store, &client, &billing, &pepper, (root, clock.now())).await;
@@ -149,6 +149,16 @@ impl World {
         self.clock.set(now);
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         deliver_due(&self.store, &clock, Arc::clone(&self.deliverers), "year").await.unwrap();
+    }
+
+    /// Hands on an event of Stripe about a thing, at an instant, twice: the second time changes nothing.
+    pub(crate) async fn hear(&self, thing: &str, kind: &str, now: Micros) {
+        self.clock.set(now);
+        let (body, signature) = self.stripe.event_of(thing, kind, now).await;
+        for is_new in [true, false] {
+            let receipt = self.api.tell(self.root, body.clone(), &signature).await;
+            assert_eq!(receipt["new"], is_new, "{kind} of {thing}");
+        }
     }
 
     /// Makes an endpoint of a tenant, which hears of everything below it from now on.
