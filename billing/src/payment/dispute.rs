@@ -6,11 +6,7 @@ use common::{
     time::Micros,
 };
 
-use super::{
-    events::EventError,
-    provider::PaymentProvider,
-    providers::Providers,
-};
+use super::{events::EventError, provider::PaymentProvider, providers::Providers};
 
 /// Disputes that one look asks about.
 const DUE_AT_ONCE: u32 = 200;

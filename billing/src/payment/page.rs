@@ -66,11 +66,8 @@ pub(super) async fn advance(
         return fail(store, attempt, "page_not_made", now).await;
     };
     let invoice = store.invoice(attempt.invoice).await?;
-    let state = if is_owed(&invoice, &attempt) {
-        provider.page_state(&page).await
-    } else {
-        provider.close_page(&page).await
-    };
+    let state =
+        if is_owed(&invoice, &attempt) { provider.page_state(&page).await } else { provider.close_page(&page).await };
     match state {
         Ok(PageState::Open) => {
             store.delay_payment(attempt.id, now).await?;
@@ -88,12 +85,7 @@ pub(super) async fn advance(
     }
 }
 
-async fn fail(
-    store: &Store,
-    attempt: PaymentAttempt,
-    code: &str,
-    now: Micros,
-) -> Result<PaymentAttempt, StoreError> {
+async fn fail(store: &Store, attempt: PaymentAttempt, code: &str, now: Micros) -> Result<PaymentAttempt, StoreError> {
     let failure = AttemptFailure { code: code.to_owned(), is_final: false };
     follow(store, attempt, &IntentState::Failed(failure), now).await
 }

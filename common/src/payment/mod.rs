@@ -18,9 +18,7 @@ pub use account::{PaymentAccount, SavedMethod};
 pub use attempt::{AttemptFailure, AttemptStatus, IntentState, PaymentAttempt};
 pub use dispute::{Dispute, DisputeFault, DisputeFilter, DisputeMovement, DisputeStatus, ToldDispute};
 pub use event::{NewProviderEvent, ProviderEvent};
-pub use payout::{
-    Payout, PayoutFilter, PayoutItem, PayoutItemKind, PayoutStatus, ToldPayout, ToldPayoutItem,
-};
+pub use payout::{Payout, PayoutFilter, PayoutItem, PayoutItemKind, PayoutStatus, ToldPayout, ToldPayoutItem};
 pub use refund::{RefundAttempt, RefundState};
 pub use request::ProviderRequest;
 use serde::Serialize;
@@ -235,8 +233,7 @@ struct Way {
 }
 
 impl Way {
-    const PAYMENT: Self =
-        Self { kind: CauseKind::Payment, action: AuditAction::PaymentRecord, through: Account::Cash };
+    const PAYMENT: Self = Self { kind: CauseKind::Payment, action: AuditAction::PaymentRecord, through: Account::Cash };
     const REFUND: Self = Self { kind: CauseKind::Refund, action: AuditAction::PaymentRefund, through: Account::Cash };
 }
 

@@ -8,9 +8,9 @@ use serde::Serialize;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{
-    AttemptStatus, Payment, find, refunded,
+    AttemptStatus, Payment, Way, find, refunded,
     request::{ProviderRequest, ask},
-    Way, write,
+    write,
 };
 use crate::{
     id::{PaymentId, RefundAttemptId, TenantId},

@@ -181,10 +181,7 @@ async fn dispute_beyond_the_payment_and_of_a_given_up_invoice_is_written_off(fix
     store.name_intent(attempt.id, "pi_1", NOW).await.unwrap();
     // 4.00 of the charge went into the wallet.
     store.follow_payment(attempt.id, &succeeded(1_400), NOW).await.unwrap();
-    let lost = ToldDispute {
-        amount: usd(1_400),
-        ..told(DisputeStatus::Lost, &[movement("txn_1", -1_400, 0)])
-    };
+    let lost = ToldDispute { amount: usd(1_400), ..told(DisputeStatus::Lost, &[movement("txn_1", -1_400, 0)]) };
     follow(&store, &attempt, &lost).await;
     assert_eq!(store.invoice(attempt.invoice).await.unwrap().open, usd(1_000));
     assert_eq!(balance(&store, attempt.tenant, Account::WriteOff).await, 400);

@@ -4,8 +4,8 @@ use common::{
     ledger::Account,
     money::Money,
     payment::{
-        DisputeMovement, DisputeStatus, PaymentAttempt, Payout, PayoutFilter, PayoutItemKind, PayoutStatus, ToldDispute,
-        ToldPayout, ToldPayoutItem,
+        DisputeMovement, DisputeStatus, PaymentAttempt, Payout, PayoutFilter, PayoutItemKind, PayoutStatus,
+        ToldDispute, ToldPayout, ToldPayoutItem,
     },
     store::{PageRequest, Store},
     time::Micros,

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use common::{
     api::{
         invoice::{
-            CreditNoteDocument, DisputeDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody,
-            NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument, PayoutDocument, PayoutItemDocument, RefundBody,
+            CreditNoteDocument, DisputeDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody,
+            NewInvoiceBody, NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument,
+            PayoutDocument, PayoutItemDocument, RefundBody,
         },
         ledger::{BalanceDocument, EntryDocument},
     },
@@ -67,8 +68,11 @@ pub(crate) trait Invoices: Send + Sync {
     async fn payment_attempts(&self, invoice: InvoiceId) -> Result<Vec<PaymentAttemptDocument>, Failure>;
 
     /// Lists disputes of payments by this tenant and every tenant below it; by all unless stated.
-    async fn disputes(&self, tenant: Option<TenantId>, status: Option<DisputeStatus>)
-    -> Result<Vec<DisputeDocument>, Failure>;
+    async fn disputes(
+        &self,
+        tenant: Option<TenantId>,
+        status: Option<DisputeStatus>,
+    ) -> Result<Vec<DisputeDocument>, Failure>;
 
     /// Lists payouts to this tenant and every tenant below it, or only those with items that nothing
     /// explains.

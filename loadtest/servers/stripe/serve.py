@@ -29,9 +29,9 @@ UNKNOWN = {"off_session", "automatic_payment_methods"}
 
 faults = []
 charges = {}
-declines = {}
 things = {}
 movements = {}
+declines = {}
 
 read_data = server.get_post_data
 
@@ -242,8 +242,8 @@ def main():
     # Each server keeps its own things, in memory.
     resources.Store.dump_to_disk = lambda _store: None
     count_charges()
-    decline_methods()
     server.app.middlewares.insert(0, added)
+    decline_methods()
     server.app.middlewares.insert(0, fail)
     server.app.router.add_post("/_config/faults", set_fault)
     server.app.router.add_post("/_config/declines", set_decline)

@@ -83,7 +83,8 @@ pub(in crate::api) async fn take(
     let invalid = |error: &dyn std::fmt::Display| Problem::new(ProblemCode::BodyInvalid, error.to_string());
     let text = String::from_utf8(body.to_vec()).map_err(|error| invalid(&error))?;
     let Head { id, kind } = serde_json::from_str(&text).map_err(|error| invalid(&error))?;
-    let event = NewProviderEvent { provider: account.name().to_owned(), issuer: account.issuer(), id, kind, body: text };
+    let event =
+        NewProviderEvent { provider: account.name().to_owned(), issuer: account.issuer(), id, kind, body: text };
     let new = services.store.keep_provider_event(&event, now).await?;
     if new {
         handle(&services.store, account.as_ref(), &event, now).await.map_err(|error| match error {

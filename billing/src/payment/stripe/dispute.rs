@@ -118,9 +118,6 @@ mod tests {
         let dispute = dispute.unwrap().unwrap();
         let usd = |minor| Money::from_minor(minor, Currency::USD);
         assert_eq!((dispute.evidence_due_at, dispute.opened_at), (Some(Micros(9_000_000)), Micros(5_000_000)));
-        assert_eq!(
-            dispute.movements,
-            [DisputeMovement { id: "txn_1".into(), amount: usd(-1_000), fee: usd(1_500) }]
-        );
+        assert_eq!(dispute.movements, [DisputeMovement { id: "txn_1".into(), amount: usd(-1_000), fee: usd(1_500) }]);
     }
 }

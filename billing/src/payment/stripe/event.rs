@@ -64,11 +64,7 @@ mod tests {
             ("payment_intent.created", r#"{"id":"pi_1"}"#, About::Intent { id: "pi_1".into(), attempt: None }),
             ("setup_intent.succeeded", r#"{"id":"seti_1"}"#, About::Setup("seti_1".into())),
             ("checkout.session.completed", r#"{"id":"cs_1","setup_intent":"seti_1"}"#, About::Setup("seti_1".into())),
-            (
-                "checkout.session.completed",
-                intent.replace("pi_1", "cs_1").as_str(),
-                About::Page(attempt),
-            ),
+            ("checkout.session.completed", intent.replace("pi_1", "cs_1").as_str(), About::Page(attempt)),
             ("checkout.session.expired", r#"{"id":"cs_1"}"#, About::Nothing),
             ("charge.dispute.funds_withdrawn", r#"{"id":"dp_1"}"#, About::Dispute("dp_1".into())),
             ("payout.reconciliation_completed", r#"{"id":"po_1"}"#, About::Payout("po_1".into())),

@@ -219,8 +219,7 @@ impl PaymentProvider for Stripe {
                 ("success_url", back_to),
                 ("cancel_url", back_to),
             ];
-            let session: SessionDocument =
-                self.client.post(&["checkout", "sessions"], &parameters, Some(&key)).await?;
+            let session: SessionDocument = self.client.post(&["checkout", "sessions"], &parameters, Some(&key)).await?;
             session.page().map_err(unexpected)
         })
     }

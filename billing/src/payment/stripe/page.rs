@@ -46,10 +46,7 @@ mod tests {
         };
         assert_eq!(state(r#""status":"open","payment_intent":"pi_1""#), Ok(PageState::Open));
         assert_eq!(state(r#""status":"expired""#), Ok(PageState::Closed));
-        assert_eq!(
-            state(r#""status":"complete","payment_intent":"pi_1""#),
-            Ok(PageState::Complete("pi_1".into()))
-        );
+        assert_eq!(state(r#""status":"complete","payment_intent":"pi_1""#), Ok(PageState::Complete("pi_1".into())));
         assert_eq!(state(r#""status":"complete""#).unwrap_err(), "a page was paid without an intent");
         assert_eq!(state(r#""status":"odd""#).unwrap_err(), "status Some(\"odd\") of a page is unknown");
     }

@@ -213,7 +213,9 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
         ("POST", "/v1/invoices/{invoice}/payment-attempts") => None,
         ("POST", "/v1/payments/{payment}/provider-refunds") => Some(json!({ "amount": "1.00" })),
         ("POST", "/v1/tenants/{tenant}/payment-methods") => Some(json!({ "method": "pm_1" })),
-        ("POST", "/v1/tenants/{tenant}/payment-methods/page" | "/v1/invoices/{invoice}/payment-page") => Some(json!({ "back_to": "https://example.com" })),
+        ("POST", "/v1/tenants/{tenant}/payment-methods/page" | "/v1/invoices/{invoice}/payment-page") => {
+            Some(json!({ "back_to": "https://example.com" }))
+        }
         ("POST", path) if path.contains("{invoice}") => Some(json!({ "reason": "a test" })),
         ("POST", "/v1/keys") => Some(json!({ "tenant": target, "name": "New" })),
         ("POST", "/v1/keys/{key}/rotate" | "/v1/admin-keys/{admin_key}/rotate") => Some(json!({})),

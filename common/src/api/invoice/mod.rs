@@ -9,8 +9,8 @@ mod one_off;
 mod payment;
 
 pub use attempt::{
-    DunningStepDocument, NewInvoicePageBody, NewPaymentMethodBody, NewPaymentPageBody, NewProviderRefundBody, PaymentAttemptDocument,
-    PaymentMethodDocument, PaymentPageDocument, ProviderRefundDocument,
+    DunningStepDocument, NewInvoicePageBody, NewPaymentMethodBody, NewPaymentPageBody, NewProviderRefundBody,
+    PaymentAttemptDocument, PaymentMethodDocument, PaymentPageDocument, ProviderRefundDocument,
 };
 pub use credit_note::{CreditNoteDocument, CreditedLineBody, CreditedLineDocument, NewCreditNoteBody};
 pub use dispute::{DisputeDocument, PayoutDocument, PayoutItemDocument};

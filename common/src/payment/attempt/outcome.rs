@@ -30,7 +30,11 @@ pub(super) fn failed(attempt: &PaymentAttempt, failure: &AttemptFailure, invoice
 
 /// Records what an attempt has brought: as much as is open pays the invoice, the rest is the tenant's
 /// money with the issuer.
-pub(super) async fn take(change: &mut ChangeTransaction, attempt: &PaymentAttempt, amount: Money) -> Result<(), StoreError> {
+pub(super) async fn take(
+    change: &mut ChangeTransaction,
+    attempt: &PaymentAttempt,
+    amount: Money,
+) -> Result<(), StoreError> {
     let now = change.now();
     let Some(intent) = attempt.intent.clone() else {
         return Err(StoreError::conflict(format!("{} is paid, and the provider has no name for it", attempt.id)));

@@ -37,7 +37,10 @@ pub(super) async fn lock(change: &mut ChangeTransaction, id: PaymentAttemptId) -
 }
 
 /// The attempt of an invoice that has not ended.
-pub(super) async fn open_of(connection: &mut AnyConnection, invoice: InvoiceId) -> Result<Option<PaymentAttempt>, StoreError> {
+pub(super) async fn open_of(
+    connection: &mut AnyConnection,
+    invoice: InvoiceId,
+) -> Result<Option<PaymentAttempt>, StoreError> {
     let row = sqlx::query(select_attempts!("WHERE invoice_id = $1 AND check_at IS NOT NULL"))
         .bind(invoice.to_string())
         .fetch_optional(connection)

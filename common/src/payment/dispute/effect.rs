@@ -7,10 +7,7 @@ use crate::{
     event::{EventType, NewEvent},
     id::PaymentId,
     invoice::{Invoice, InvoiceStatus},
-    ledger::{
-        Account, Cause, CauseKind, LedgerError, Posting,
-        rows::post,
-    },
+    ledger::{Account, Cause, CauseKind, LedgerError, Posting, rows::post},
     money::Money,
     payment::{Payment, Way, by_reference, write},
     store::{StoreError, audit_action::AuditAction, transaction::ChangeTransaction},
@@ -123,7 +120,8 @@ pub(super) fn events(before: Option<DisputeStatus>, dispute: &Dispute, invoice: 
     });
     let opened = before.is_none().then_some(EventType::PaymentDisputed);
     let closed = dispute.status.is_closed().then_some(EventType::DisputeClosed);
-    let event = |kind| NewEvent { kind, tenant: dispute.tenant, object: dispute.invoice.to_string(), data: data.clone() };
+    let event =
+        |kind| NewEvent { kind, tenant: dispute.tenant, object: dispute.invoice.to_string(), data: data.clone() };
     opened.into_iter().chain(closed).map(event).collect()
 }
 

@@ -20,7 +20,11 @@ use crate::{
     id::{DisputeId, InvoiceId, PaymentId, TenantId},
     invoice::locked,
     money::Money,
-    store::{Store, StoreError, audit_action::AuditAction, audit_log::{Audited, state}},
+    store::{
+        Store, StoreError,
+        audit_action::AuditAction,
+        audit_log::{Audited, state},
+    },
     time::Micros,
     word::UnknownWord,
 };
@@ -237,10 +241,7 @@ fn new(payment: &Payment, told: &ToldDispute, now: Micros) -> Dispute {
     }
 }
 
-async fn audit(
-    change: &mut crate::store::transaction::ChangeTransaction,
-    dispute: &Dispute,
-) -> Result<(), StoreError> {
+async fn audit(change: &mut crate::store::transaction::ChangeTransaction, dispute: &Dispute) -> Result<(), StoreError> {
     let action = AuditAction::PaymentDispute;
     let (subject_kind, subject, tenant) = ("dispute", dispute.id.to_string(), Some(dispute.tenant));
     change.audit(Audited { action, subject_kind, subject, tenant, before: None, after: state(dispute)? }).await

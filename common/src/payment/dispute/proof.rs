@@ -44,7 +44,10 @@ pub struct DisputeFault {
 impl fmt::Display for DisputeFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { issuer, tenant, posted, expected } = self;
-        write!(formatter, "{posted} of {tenant} is disputed in the books of {issuer}, and open disputes hold {expected}")
+        write!(
+            formatter,
+            "{posted} of {tenant} is disputed in the books of {issuer}, and open disputes hold {expected}"
+        )
     }
 }
 

@@ -15,7 +15,11 @@ use serde::Serialize;
 use crate::{
     id::{PayoutId, TenantId},
     money::Money,
-    store::{Store, StoreError, audit_action::AuditAction, audit_log::{Audited, state}},
+    store::{
+        Store, StoreError,
+        audit_action::AuditAction,
+        audit_log::{Audited, state},
+    },
     time::Micros,
     word::UnknownWord,
 };
@@ -190,7 +194,8 @@ impl Store {
             && let Some(items) = &told.items
         {
             let items = matching::matched(change.connection(), &after, items).await?;
-            after.unmatched = u32::try_from(items.iter().filter(|item| item.matched.is_none()).count()).unwrap_or(u32::MAX);
+            after.unmatched =
+                u32::try_from(items.iter().filter(|item| item.matched.is_none()).count()).unwrap_or(u32::MAX);
             after.reconciled_at = Some(now);
             rows::insert_items(change.connection(), &after, &items).await?;
             post::post_arrival(&mut change, &after, &items).await?;
@@ -228,9 +233,7 @@ impl Payout {
     fn next_check(&self, now: Micros) -> Option<Micros> {
         let is_final = match self.status {
             PayoutStatus::Failed => true,
-            PayoutStatus::Paid => {
-                self.reconciled_at.is_some() && now > self.arrives_at.plus_seconds(REFUSABLE_SECONDS)
-            }
+            PayoutStatus::Paid => self.reconciled_at.is_some() && now > self.arrives_at.plus_seconds(REFUSABLE_SECONDS),
             PayoutStatus::InTransit => false,
         };
         (!is_final).then(|| now.plus_seconds(CHECK_SECONDS))

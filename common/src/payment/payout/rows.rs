@@ -33,14 +33,12 @@ pub(super) async fn locked(
     provider: &str,
     name: &str,
 ) -> Result<Option<Payout>, StoreError> {
-    sqlx::query(
-        "UPDATE payouts SET status = status WHERE issuer_id = $1 AND provider = $2 AND provider_payout = $3",
-    )
-    .bind(issuer.to_string())
-    .bind(provider)
-    .bind(name)
-    .execute(&mut *connection)
-    .await?;
+    sqlx::query("UPDATE payouts SET status = status WHERE issuer_id = $1 AND provider = $2 AND provider_payout = $3")
+        .bind(issuer.to_string())
+        .bind(provider)
+        .bind(name)
+        .execute(&mut *connection)
+        .await?;
     let row = sqlx::query(select_payouts!("WHERE issuer_id = $1 AND provider = $2 AND provider_payout = $3"))
         .bind(issuer.to_string())
         .bind(provider)

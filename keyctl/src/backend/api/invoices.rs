@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use common::{
     api::{
         invoice::{
-            CreditNoteDocument, DisputeDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody,
-            NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument, PayoutDocument, PayoutItemDocument, ReasonBody, RefundBody,
+            CreditNoteDocument, DisputeDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody,
+            NewInvoiceBody, NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument,
+            PayoutDocument, PayoutItemDocument, ReasonBody, RefundBody,
         },
         ledger::{BalanceDocument, BalancesDocument, EntryDocument},
     },

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use common::{
     api::{
         invoice::{
-            AmountError, CreditNoteDocument, DisputeDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody,
-            NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument, PayoutDocument, PayoutItemDocument, RefundBody,
+            AmountError, CreditNoteDocument, DisputeDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody,
+            NewInvoiceBody, NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument,
+            PayoutDocument, PayoutItemDocument, RefundBody,
         },
         ledger::{BalanceDocument, EntryDocument},
     },
