@@ -213,9 +213,7 @@ async fn dispute(world: &World, life: &Life, dispute: Dispute, day: Day) {
     let payments = world.api.get(&format!("/v1/invoices/{}/payments", word(&invoice, "id"))).await;
     let (intent, amount) = (word(&payments["items"][0], "reference"), invoice["total"]["minor"].as_i64().unwrap());
     let currency = word(&invoice, "currency").to_lowercase();
-    let movement = |id: &str, amount: i64, fee: i64| {
-        json!({ "id": id, "amount": amount, "fee": fee, "net": amount - fee, "currency": currency })
-    };
+    let movement = |id: &str, amount: i64, fee: i64| json!({ "id": id, "amount": amount, "fee": fee, "net": amount - fee, "currency": currency });
     let name = format!("dp_{}", life.name.to_lowercase());
     let mut movements = vec![movement(&format!("txn_{name}_1"), -amount, model::DISPUTE_FEE)];
     let (status, event) = match dispute {

@@ -77,8 +77,8 @@ pub(crate) enum Act {
 }
 
 use Act::{
-    Cancels, CardIsStolen, Confirms, Disputes, GetsNewPrice, IsDecided, IsGiven, IsRefunded, IsVoided, Joins, Pauses, PaysAhead, Redeems,
-    ReportsLate, SavesCard, Takes, TakesLater, TopsUp, Transfers,
+    Cancels, CardIsStolen, Confirms, Disputes, GetsNewPrice, IsDecided, IsGiven, IsRefunded, IsVoided, Joins, Pauses,
+    PaysAhead, Redeems, ReportsLate, SavesCard, Takes, TakesLater, TopsUp, Transfers,
 };
 
 const fn joins(plan: &'static str) -> Act {
