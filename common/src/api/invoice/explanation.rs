@@ -57,7 +57,7 @@ pub struct BilledUsageDocument {
 
 impl From<BilledUsage> for BilledUsageDocument {
     fn from(usage: BilledUsage) -> Self {
-        let BilledUsage { period_start: _, meter, plan, units, requests, credit, beyond_quota } = usage;
+        let BilledUsage { period_start: _, meter, plan, units, requests, credit, beyond_quota, section: _ } = usage;
         Self { meter, plan: plan.and_then(|plan| plan.try_into().ok()), units, requests, credit, beyond_quota }
     }
 }
