@@ -8,12 +8,14 @@
 mod account;
 mod attempt;
 mod event;
+mod figures;
 mod refund;
 mod unpaid;
 
 pub use account::{PaymentAccount, SavedMethod};
 pub use attempt::{AttemptFailure, AttemptStatus, IntentState, PaymentAttempt};
 pub use event::{NewProviderEvent, ProviderEvent};
+pub use figures::MoneyFigures;
 pub use refund::{RefundAttempt, RefundState};
 use serde::Serialize;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
