@@ -66,7 +66,7 @@ Examples:
 Exit codes:
   0  done (also when nothing had to change)
   1  failed: store, API or file unreachable, schema of another version
-  2  wrong usage: unknown option, malformed id, missing pepper or token
+  2  wrong usage: unknown option, malformed id, missing pepper or token; of `diff`: something differs
   3  not found: no such tenant, plan or key
   4  refused: by a rule (an expiry that has passed, an invalid plan file, a token without the role), or not \
 confirmed
