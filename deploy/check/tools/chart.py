@@ -41,7 +41,11 @@ def objects(manifests):
 
 
 def judge(chart, case, out):
-    rendered = objects(chart.render(yaml.safe_load(case.read_text()), name="shop", namespace="tollgate"))
+    values = yaml.safe_load(case.read_text())
+    linted = helm.lint(str(case.parent.parent), values, strict=True)
+    worse = [message for message in linted["messages"] if message["severity"] > 1]
+    assert not worse and not linted["errors"], f"{case.name}: {linted}"
+    rendered = objects(chart.render(values, name="shop", namespace="tollgate"))
     for one in rendered:
         if one["kind"] in CUSTOM:
             continue
