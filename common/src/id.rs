@@ -154,6 +154,14 @@ opaque_id!(
     /// A payment that goes back by its provider.
     RefundAttemptId, "refund", "ref_"
 );
+opaque_id!(
+    /// A payment that a payer's bank takes back.
+    DisputeId, "dispute", "dsp_"
+);
+opaque_id!(
+    /// Money that a provider sends to an issuer's bank.
+    PayoutId, "payout", "pyo_"
+);
 
 #[cfg(test)]
 mod tests {

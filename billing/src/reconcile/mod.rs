@@ -14,6 +14,7 @@ use common::{
     id::TenantId,
     invoice::InvoiceFault,
     ledger::LedgerFault,
+    payment::DisputeFault,
     store::{Store, StoreError},
     time::{Period, TimeError, Window, Zone},
     usage::{
@@ -83,6 +84,8 @@ pub struct Report {
     /// Invoices, credit notes and payments that do not agree with each other or with the ledger, at
     /// most 100 of each kind.
     pub invoices: Vec<InvoiceFault>,
+    /// Tenants whose disputed money is not that of their open disputes, at most 100.
+    pub disputes: Vec<DisputeFault>,
 }
 
 /// An equality that does not hold.
@@ -140,6 +143,7 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
         ledger: store.ledger_faults().await?,
         wallets: store.wallet_faults().await?,
         invoices: store.invoice_faults().await?,
+        disputes: store.dispute_faults().await?,
     };
     report.clean = report.faults().is_empty();
     Ok(report)
@@ -180,6 +184,9 @@ impl Report {
         }
         if !self.invoices.is_empty() {
             faults.push(format!("{} invoices, payments or series do not agree", self.invoices.len()));
+        }
+        if !self.disputes.is_empty() {
+            faults.push(format!("{} accounts of disputed money do not agree", self.disputes.len()));
         }
         faults
     }

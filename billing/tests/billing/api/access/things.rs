@@ -3,11 +3,12 @@
 use common::{
     admin::{NewAdminKey, Role::Viewer},
     api::invoice::{NewInvoiceBody, NewLineBody, NewPaymentBody},
-    id::{InvoiceId, MessageId, PaymentId, TenantId, WebhookEndpointId},
+    id::{InvoiceId, MessageId, PaymentId, PayoutId, TenantId, WebhookEndpointId},
     invoice::{Address, BilledPeriod, BillingDetails, Finalized, NewCreditNote, NewInvoice},
     key::NewKey,
     money::{Currency, Money},
     outbox::MessageFilter,
+    payment::{PayoutStatus, ToldPayout},
     quota::credit::TopUp,
     store::PageRequest,
     time::{Clock as _, SystemClock, Window},
@@ -148,6 +149,20 @@ async fn payment_of(fixture: &Fixture, tenant: TenantId) -> PaymentId {
     payment
 }
 
+/// A payout to the tenant.
+async fn payout_of(fixture: &Fixture, tenant: TenantId) -> PayoutId {
+    let now = SystemClock.now();
+    let told = ToldPayout {
+        id: "po_walk".into(),
+        amount: Money::from_minor(1, Currency::USD),
+        status: PayoutStatus::InTransit,
+        arrives_at: now,
+        created_at: now,
+        items: None,
+    };
+    fixture.store.follow_payout(tenant, "stripe", &told, now).await.unwrap().id
+}
+
 /// The path, with what is the tenant's put in.
 pub(super) async fn path_for(fixture: &Fixture, path: &str, target: TenantId) -> String {
     let now = SystemClock.now();
@@ -171,6 +186,10 @@ pub(super) async fn path_for(fixture: &Fixture, path: &str, target: TenantId) ->
     if path.contains("{grant}") {
         let grant = grant_money(fixture, target).await;
         return path.replace("{tenant}", &target.to_string()).replace("{grant}", &grant);
+    }
+    if path.contains("{payout}") {
+        let payout = payout_of(fixture, target).await;
+        return path.replace("{tenant}", &target.to_string()).replace("{payout}", &payout.to_string());
     }
     if path.contains("{top_up}") {
         let top_up = top_up(fixture, target, path).await;
