@@ -1,10 +1,10 @@
-//! The text in which metrics are shown: that of Prometheus, or OpenMetrics for those who ask for it.
+//! The text in which metrics are shown: that of Prometheus, or `OpenMetrics` for those who ask for it.
 
 use std::fmt::Write as _;
 
 use prometheus::{TEXT_FORMAT, TextEncoder, proto::MetricFamily};
 
-/// Content type of OpenMetrics.
+/// Content type of `OpenMetrics`.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Metrics as text.
@@ -15,7 +15,7 @@ pub struct Exposition {
     pub text: String,
 }
 
-/// Writes metrics in OpenMetrics if the value of the header `Accept` names it, else in the text format
+/// Writes metrics in `OpenMetrics` if the value of the header `Accept` names it, else in the text format
 /// of Prometheus.
 pub fn expose(families: &[MetricFamily], accept: Option<&str>) -> prometheus::Result<Exposition> {
     let text = TextEncoder::new().encode_to_string(families)?;
@@ -25,7 +25,7 @@ pub fn expose(families: &[MetricFamily], accept: Option<&str>) -> prometheus::Re
     Ok(Exposition { content_type: TEXT_FORMAT, text })
 }
 
-/// Returns true if a list of media types has OpenMetrics in it, and not with a quality of 0.
+/// Returns true if a list of media types has `OpenMetrics` in it, and not with a quality of 0.
 fn accepts_open_metrics(accept: &str) -> bool {
     accept.split(',').any(|range| {
         let mut parts = range.split(';').map(str::trim);

@@ -1,10 +1,6 @@
 //! The catalog file: tenants with their plans, subscriptions, admin keys and webhooks.
 
-use std::{
-    collections::HashMap,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, io::Read as _, path::Path};
 
 use common::{
     admin::{AdminScope, Role},
@@ -150,7 +146,7 @@ pub(super) struct EntryFault {
 impl Source {
     /// Reads a file, or standard input for `-`.
     pub(super) fn read(file: &Path) -> Result<Self, ConfigError> {
-        if file != PathBuf::from("-") {
+        if file != Path::new("-") {
             return Ok(Self { name: file.display().to_string(), text: config::read(file)? });
         }
         let (mut text, name) = (String::new(), "standard input".to_owned());

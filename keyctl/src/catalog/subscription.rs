@@ -97,20 +97,20 @@ fn is_offered(comparison: &Comparison<'_>, index: usize, plan: &PlanId) -> bool 
 fn settings(current: Option<&SubscriptionDocument>, wanted: &SubscriptionEntry) -> Vec<Setting> {
     let terms = current.and_then(|current| current.terms.as_ref());
     let version = |version: i64| version.to_string();
-    let same_number = |one: &Option<String>| one.as_ref().map(|text| number(text));
+    let as_number = |amount: Option<&String>| amount.map(|amount| number(amount));
     let before_version = current.map(|current| version(current.version));
     let settings = [
         Setting::of("plan", current.map(|current| current.plan.to_string()), Some(wanted.plan.to_string())),
         wanted.version.and_then(|wanted| Setting::of("version", before_version, Some(version(wanted)))),
         Setting::of(
             "discount_percent",
-            same_number(&terms.and_then(|terms| terms.discount_percent.clone())),
-            same_number(&wanted.discount_percent),
+            as_number(terms.and_then(|terms| terms.discount_percent.as_ref())),
+            as_number(wanted.discount_percent.as_ref()),
         ),
         Setting::of(
             "flat_fee",
-            same_number(&terms.and_then(|terms| terms.flat_fee.clone())),
-            same_number(&wanted.flat_fee),
+            as_number(terms.and_then(|terms| terms.flat_fee.as_ref())),
+            as_number(wanted.flat_fee.as_ref()),
         ),
         Setting::of(
             "anchor_day",

@@ -57,6 +57,10 @@ fn release_has_an_archive_and_a_package_that_lintian_passes_and_checksums() {
         assert!(installed.join(file).exists(), "{file}");
     }
     for program in ["gateway", "billing"] {
-        check_configuration(&installed, &installed.join("usr/bin").join(program), &format!("etc/tollgate/{program}.yaml"));
+        check_configuration(
+            &installed,
+            &installed.join("usr/bin").join(program),
+            &format!("etc/tollgate/{program}.yaml"),
+        );
     }
 }

@@ -80,7 +80,7 @@ fn rules_are_valid_and_alerts_say_what_to_do() {
     }
 }
 
-/// Names of metrics in an expression of PromQL.
+/// Names of metrics in an expression of `PromQL`.
 pub(crate) fn names_in(expression: &str) -> BTreeSet<String> {
     let is_word = |one: char| one.is_ascii_alphanumeric() || one == '_' || one == ':';
     // Texts in quotes are values of labels.
