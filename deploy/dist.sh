@@ -6,7 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 programs=$(cd "$1" && pwd)
 rm -rf "$2" && mkdir -p "$2" && out=$(cd "$2" && pwd)
-export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-0}
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$here" log -1 --format=%ct 2>/dev/null || echo 0)}
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$here/Cargo.toml")
 name=tollgate-$version-$(uname -m)-linux
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
