@@ -123,7 +123,7 @@ stripe() { # two stand-ins for the payment provider
 for step in "$@"; do
   case "$step" in
     build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
-    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client poppler-utils fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji; kafka; invoice_judge; oidc; h2spec; pebble; stripe; python_package schemathesis schemathesis; python_package grpcio grpc ;;
+    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client poppler-utils fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji; kafka; invoice_judge; oidc; h2spec; pebble; stripe; python_package schemathesis schemathesis; python_package grpcio grpc; python_package beancount beancount; python_package focus_validator focus ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;

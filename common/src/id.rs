@@ -154,6 +154,10 @@ opaque_id!(
     /// A payment that goes back by its provider.
     RefundAttemptId, "refund", "ref_"
 );
+opaque_id!(
+    /// A booked entry of a bank statement.
+    BankEntryId, "bank entry", "bke_"
+);
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ mod table;
 use std::collections::HashSet;
 
 use common::{
-    id::TenantId,
+    id::{BankEntryId, TenantId},
     invoice::InvoiceFault,
     ledger::LedgerFault,
     store::{Store, StoreError},
@@ -83,6 +83,8 @@ pub struct Report {
     /// Invoices, credit notes and payments that do not agree with each other or with the ledger, at
     /// most 100 of each kind.
     pub invoices: Vec<InvoiceFault>,
+    /// Entries of bank statements that are not what was recorded of them, at most 100.
+    pub bank_entries: Vec<BankEntryId>,
 }
 
 /// An equality that does not hold.
@@ -140,6 +142,7 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
         ledger: store.ledger_faults().await?,
         wallets: store.wallet_faults().await?,
         invoices: store.invoice_faults().await?,
+        bank_entries: store.bank_entry_faults().await?,
     };
     report.clean = report.faults().is_empty();
     Ok(report)
@@ -180,6 +183,9 @@ impl Report {
         }
         if !self.invoices.is_empty() {
             faults.push(format!("{} invoices, payments or series do not agree", self.invoices.len()));
+        }
+        if !self.bank_entries.is_empty() {
+            faults.push(format!("{} bank entries are not what was recorded of them", self.bank_entries.len()));
         }
         faults
     }

@@ -7,12 +7,17 @@
 
 mod account;
 mod attempt;
+mod bank_entry;
 mod event;
 mod refund;
+pub mod statement;
 mod unpaid;
 
 pub use account::{PaymentAccount, SavedMethod};
 pub use attempt::{AttemptFailure, AttemptStatus, IntentState, PaymentAttempt};
+pub use bank_entry::{
+    BANK_TRANSFER, BankEntry, BankImport, EntryFilter, EntryStatus, EntryTarget, EntryUse, OpenReason,
+};
 pub use event::{NewProviderEvent, ProviderEvent};
 pub use refund::{RefundAttempt, RefundState};
 use serde::Serialize;

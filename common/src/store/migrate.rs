@@ -83,6 +83,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(25, "0025_outbox"),
     migration!(26, "0026_branding"),
     migration!(27, "0027_payment_attempts"),
+    migration!(29, "0029_bank_entries"),
 ];
 
 /// The version of the schema that this program was built for. Programs of the same version can work

@@ -6,6 +6,7 @@
 mod aborted_requests;
 mod admin_key;
 mod audit_log;
+mod bank_entry;
 mod booking;
 mod booking_interleaving;
 mod booking_survival;
@@ -13,6 +14,7 @@ mod change_feed;
 mod change_log;
 mod credit;
 mod dead_letters;
+mod export;
 mod fixture;
 mod gaps;
 mod idempotency;
