@@ -171,7 +171,8 @@ async fn collect_one(
         None => None,
     };
     let can_charge = method.is_some() && method != unpaid.useless_method;
-    let is_new = unpaid.attempts == 0 || unpaid.useless_method.is_some();
+    // A method that was not tried yet does not wait for a day of the campaign.
+    let is_new = method.is_some() && method != unpaid.last_method;
     let mut begins = is_new && can_charge && !unpaid.is_attempted;
     if let Some(step) = unpaid.due_step(can_charge, now)
         && store.take_dunning_step(unpaid, step, now).await?

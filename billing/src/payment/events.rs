@@ -70,7 +70,11 @@ pub async fn handle_open(store: &Store, providers: &Providers, until: Micros, no
         let Some(stripe) = providers.of(kept.event.issuer) else { continue };
         match handle(store, stripe, &kept.event, now).await {
             Ok(()) => handled += 1,
-            Err(EventError::Store(error)) => return Err(error),
+            // The others would fail as well.
+            Err(EventError::Store(error)) if error.is_unreachable() => return Err(error),
+            Err(EventError::Store(error)) => {
+                tracing::error!(event = "provider_event_not_handled", id = kept.event.id, %error);
+            }
             Err(EventError::Provider(error)) => {
                 tracing::warn!(event = "provider_event_waits", id = kept.event.id, %error);
             }

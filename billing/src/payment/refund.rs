@@ -69,8 +69,16 @@ pub async fn follow_due_refunds(store: &Store, providers: &Providers, now: Micro
             store.delay_refund(attempt.id, now).await?;
             continue;
         };
-        advance_refund(store, provider.as_ref(), attempt, now).await?;
-        followed += 1;
+        let (id, payment) = (attempt.id, attempt.payment.id);
+        match advance_refund(store, provider.as_ref(), attempt, now).await {
+            Ok(_) => followed += 1,
+            // The others would fail as well.
+            Err(error) if error.is_unreachable() => return Err(error),
+            Err(error) => {
+                tracing::error!(event = "refund_not_followed", attempt = %id, %payment, %error);
+                store.delay_refund(id, now).await?;
+            }
+        }
     }
     Ok(followed)
 }

@@ -46,6 +46,8 @@ pub struct UnpaidInvoice {
     pub failed_at: Option<Micros>,
     /// Attempts to collect it so far.
     pub attempts: u32,
+    /// The method of the last attempt.
+    pub last_method: Option<String>,
     /// The method of the last attempt, if that method will not do later either.
     pub useless_method: Option<String>,
     /// True while an attempt may still succeed.
@@ -76,6 +78,8 @@ const UNPAID: &str = "SELECT invoices.seq AS seq, invoices.id AS id, invoices.is
     (SELECT MIN(updated_at) FROM payment_attempts WHERE invoice_id = invoices.id AND status = 'failed') AS failed_at, \
     (SELECT COUNT(*) FROM payment_attempts WHERE invoice_id = invoices.id) AS attempts, \
     (SELECT COUNT(*) FROM payment_attempts WHERE invoice_id = invoices.id AND check_at IS NOT NULL) AS under_way, \
+    (SELECT method FROM payment_attempts WHERE invoice_id = invoices.id ORDER BY payment_attempts.seq DESC LIMIT 1) \
+     AS last_method, \
     (SELECT method FROM payment_attempts WHERE invoice_id = invoices.id AND is_final = 1 AND payment_attempts.seq = \
      (SELECT MAX(last.seq) FROM payment_attempts AS last WHERE last.invoice_id = invoices.id)) AS useless_method, \
     (SELECT MAX(step) FROM dunning_steps WHERE invoice_id = invoices.id) AS taken, \
@@ -159,6 +163,7 @@ fn read(row: &AnyRow) -> Result<UnpaidInvoice, StoreError> {
         due_at: instant(row, "due_at")?,
         failed_at: instant_or_null(row, "failed_at")?,
         attempts: number(row.try_get("attempts")?)?,
+        last_method: row.try_get("last_method")?,
         useless_method: row.try_get("useless_method")?,
         is_attempted: row.try_get::<i64, _>("under_way")? > 0,
         taken: row.try_get::<Option<i64>, _>("taken")?.map(number).transpose()?,

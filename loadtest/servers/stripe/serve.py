@@ -5,6 +5,7 @@ It does not know two parameters that Stripe documents (`off_session` of a confir
 them, judges the form of the requests.
 
     POST /_config/faults    {"path": PART, "kind": "error" | "late" | "silent", "times": N}
+    POST /_config/declines  {"method": ID, "code": CODE}: charges of the method are declined for that reason from now on
     GET  /_config/intents   every intent with its status, amount and metadata, and how often it was charged
 """
 
@@ -18,6 +19,7 @@ UNKNOWN = {"off_session", "automatic_payment_methods"}
 
 faults = []
 charges = {}
+declines = {}
 
 read_data = server.get_post_data
 
@@ -48,6 +50,12 @@ async def set_fault(request):
     return web.json_response({})
 
 
+async def set_decline(request):
+    decline = await request.json()
+    declines[decline["method"]] = decline["code"]
+    return web.json_response({})
+
+
 async def intents(_request):
     found = [value for key, value in resources.store.items() if key.startswith("payment_intent:")]
     rows = [
@@ -74,13 +82,29 @@ def count_charges():
     resources.PaymentIntent._create_charge = counted
 
 
+def decline_methods():
+    """Declines charges of methods as tests ask for, with Stripe's word for the reason."""
+    is_declined = resources.PaymentMethod._charging_is_declined
+    resources.PaymentMethod._charging_is_declined = lambda self: self.id in declines or is_declined(self)
+    told = resources.PaymentIntent.last_payment_error
+
+    def with_reason(self):
+        error = told.fget(self)
+        code = declines.get(self.payment_method)
+        return {**error, "decline_code": code} if error and code else error
+
+    resources.PaymentIntent.last_payment_error = property(with_reason)
+
+
 def main():
     server.get_post_data = known_data
     # Each server keeps its own things, in memory.
     resources.Store.dump_to_disk = lambda _store: None
     count_charges()
+    decline_methods()
     server.app.middlewares.insert(0, fail)
     server.app.router.add_post("/_config/faults", set_fault)
+    server.app.router.add_post("/_config/declines", set_decline)
     server.app.router.add_get("/_config/intents", intents)
     web.run_app(server.app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
 

@@ -7,8 +7,6 @@ use common::{
     time::{Clock as _, SystemClock},
 };
 
-use sqlx::Connection as _;
-
 use super::fixture::{DECLINED, Fixture, GOOD, TO_CONFIRM};
 use crate::deployment::instant;
 
@@ -28,7 +26,7 @@ async fn invoice_is_charged_once_to_the_saved_method_however_often_is_looked() {
 }
 
 #[tokio::test]
-async fn method_that_is_declined_for_now_is_not_tried_again_without_a_campaign() {
+async fn method_that_is_declined_for_now_is_not_tried_again_without_a_campaign_and_another_one_is() {
     let fixture = Fixture::open().await;
     let now = instant("2026-11-01T00:00:00Z");
     fixture.save_card(DECLINED).await;
@@ -41,6 +39,15 @@ async fn method_that_is_declined_for_now_is_not_tried_again_without_a_campaign()
     assert_eq!(failure.code, "card_declined");
     assert_eq!(fixture.charged().await, []);
     fixture.assert_books_balance().await;
+    // Another one is tried, once.
+    fixture.save_card(DECLINED).await;
+    for minute in 3..6 {
+        fixture.look(now.plus_seconds(minute * 60)).await;
+    }
+    assert_eq!(fixture.statuses(invoice.id).await, [AttemptStatus::Failed; 2]);
+    fixture.save_card(GOOD).await;
+    fixture.look(now.plus_seconds(360)).await;
+    fixture.assert_paid_once(&invoice).await;
 }
 
 #[tokio::test]
@@ -136,11 +143,7 @@ async fn invoice_whose_payment_cannot_be_recorded_keeps_no_other_from_being_coll
     let now = instant("2026-11-01T00:00:00Z");
     fixture.save_card(GOOD).await;
     let (first, second) = (fixture.invoice(now).await, fixture.invoice(now).await);
-    let execute = async |statement: String| {
-        let mut store = sqlx::SqliteConnection::connect(&fixture.deployment.url()).await.unwrap();
-        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut store).await.unwrap();
-    };
-    execute(format!(
+    fixture.execute(format!(
         "CREATE TRIGGER odd BEFORE INSERT ON payments WHEN NEW.invoice_id = '{}' BEGIN SELECT RAISE(ABORT, 'odd'); END",
         first.id
     ))
@@ -149,7 +152,7 @@ async fn invoice_whose_payment_cannot_be_recorded_keeps_no_other_from_being_coll
     fixture.look(now.plus_seconds(61)).await;
     assert_eq!(fixture.store.invoice(first.id).await.unwrap().status, InvoiceStatus::Finalized);
     assert_eq!(fixture.store.invoice(second.id).await.unwrap().status, InvoiceStatus::Paid);
-    execute("DROP TRIGGER odd".into()).await;
+    fixture.execute("DROP TRIGGER odd".into()).await;
     fixture.look(now.plus_seconds(122)).await;
     assert_eq!(fixture.store.invoice(first.id).await.unwrap().status, InvoiceStatus::Paid);
     let charges: Vec<_> = fixture.charged().await.into_iter().map(|(_, _, charges)| charges).collect();

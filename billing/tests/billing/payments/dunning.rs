@@ -90,7 +90,7 @@ async fn tenant_on_hold_and_issuer_without_a_campaign_take_no_steps() {
 }
 
 #[tokio::test]
-async fn new_card_is_tried_on_the_next_day_of_the_campaign_and_ends_it() {
+async fn new_card_is_tried_at_once_and_ends_the_campaign() {
     let fixture = Fixture::open().await;
     fixture.issuer_states(json!({ "dunning": {} })).await;
     let now = instant("2026-11-01T00:00:00Z");
@@ -98,7 +98,8 @@ async fn new_card_is_tried_on_the_next_day_of_the_campaign_and_ends_it() {
     let invoice = fixture.invoice(now).await;
     days(&fixture, invoice.id, now, 4).await;
     fixture.save_card(GOOD).await;
-    let taken = days(&fixture, invoice.id, now, 30).await;
-    assert_eq!(taken, [(0, Remind), (3, Retry), (5, Retry)]);
+    fixture.look(now.plus_seconds(4 * 24 * HOUR + 60)).await;
     fixture.assert_paid_once(&invoice).await;
+    let taken = days(&fixture, invoice.id, now, 30).await;
+    assert_eq!(taken, [(0, Remind), (3, Retry)]);
 }

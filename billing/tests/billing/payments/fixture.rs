@@ -16,6 +16,7 @@ use common::{
 use reqwest::Client;
 use serde_json::{Value, json};
 use servers::LocalStripe;
+use sqlx::Connection as _;
 
 use crate::deployment::{Deployment, customer};
 
@@ -83,6 +84,12 @@ impl Fixture {
         self.ask(&format!("payment_methods/{method}/attach"), &json!({ "customer": customer })).await;
         let saved = SavedMethod { id: method, label: format!("visa {}", &number[12..]) };
         self.store.save_payment_account(sides, NAME, &customer, Some(&saved), now).await.unwrap();
+    }
+
+    /// Runs a statement on the store, as nobody but a fault would.
+    pub(super) async fn execute(&self, statement: String) {
+        let mut store = sqlx::SqliteConnection::connect(&self.deployment.url()).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut store).await.unwrap();
     }
 
     /// Asks localstripe to do something, as somebody else than the program would.

@@ -67,3 +67,27 @@ async fn refunds_under_way_keep_what_they_take_from_others() {
     let nothing = fixture.store.begin_refund(payment.id, usd(0), now).await.unwrap_err();
     assert!(matches!(nothing, StoreError::Refused(_)), "{nothing}");
 }
+
+#[tokio::test]
+async fn refund_that_cannot_be_recorded_keeps_no_other_from_being_followed() {
+    let fixture = Fixture::open().await;
+    let now = instant("2026-11-01T00:00:00Z");
+    let (first, second) = (paid(&fixture, now).await, paid(&fixture, now).await);
+    for payment in [&first, &second] {
+        fixture.store.begin_refund(payment.id, usd(1_000), now).await.unwrap();
+    }
+    let odd =
+        "CREATE TRIGGER odd BEFORE INSERT ON payments WHEN NEW.refund_of = '{}' BEGIN SELECT RAISE(ABORT, 'odd'); END";
+    fixture.execute(odd.replace("{}", &first.id.to_string())).await;
+    let status = async |payment| fixture.store.refund_attempts(payment).await.unwrap().remove(0).status;
+    let follow = async |seconds| {
+        follow_due_refunds(&fixture.store, &fixture.providers, now.plus_seconds(seconds)).await.unwrap();
+    };
+    follow(61).await;
+    assert_eq!(status(first.id).await, AttemptStatus::Created);
+    assert_eq!(status(second.id).await, AttemptStatus::Succeeded);
+    fixture.execute("DROP TRIGGER odd".into()).await;
+    follow(122).await;
+    assert_eq!(status(first.id).await, AttemptStatus::Succeeded);
+    fixture.assert_books_balance().await;
+}

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use billing::payment::handle_open;
 use common::{
     invoice::InvoiceStatus,
-    payment::AttemptStatus,
+    payment::{AttemptStatus, NewProviderEvent},
     time::{Clock as _, SystemClock},
 };
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -134,4 +135,23 @@ async fn event_that_comes_before_our_own_answer_names_the_attempt() {
     let (status, answer) = send(&fixture, &server, &body, Some(signature(&body, seconds(), SIGNING))).await;
     assert_eq!(status, 200, "{answer}");
     fixture.assert_paid_once(&invoice).await;
+}
+
+#[tokio::test]
+async fn event_that_cannot_be_finished_keeps_no_other_from_being_handled() {
+    let fixture = Fixture::open().await;
+    let now = SystemClock.now();
+    for id in ["evt_1", "evt_2"] {
+        let body = json!({ "id": id, "type": "odd", "data": { "object": {} } }).to_string();
+        let (provider, kind) = ("stripe".to_owned(), "odd".to_owned());
+        let event = NewProviderEvent { provider, issuer: fixture.root, id: id.into(), kind, body };
+        assert!(fixture.store.keep_provider_event(&event, now).await.unwrap());
+    }
+    let odd = "CREATE TRIGGER odd BEFORE UPDATE ON provider_events WHEN NEW.id = 'evt_1' BEGIN SELECT RAISE(ABORT, 'odd'); END";
+    fixture.execute(odd.into()).await;
+    assert_eq!(handle_open(&fixture.store, &fixture.providers, now, now).await.unwrap(), 1);
+    let open = fixture.store.open_provider_events(now, 10).await.unwrap();
+    assert_eq!(open.iter().map(|kept| kept.event.id.as_str()).collect::<Vec<_>>(), ["evt_1"]);
+    fixture.execute("DROP TRIGGER odd".into()).await;
+    assert_eq!(handle_open(&fixture.store, &fixture.providers, now, now).await.unwrap(), 1);
 }
