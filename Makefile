@@ -9,9 +9,10 @@ help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 .PHONY: run
-run: ## Start gateway, billing and a demo upstream with live traffic and a live bill; ONCE=1: one JSON line, then exit
+run: ## Start gateway, billing and a demo upstream with live traffic and a live bill; ONCE=1: one JSON line, then exit; DOCUMENTS=1: with PDFs
 	@scripts/install.sh build
 	@$(CARGO) build --release --bin gateway --bin billing --bin keyctl --bin demo
+	@$(if $(filter 1,$(DOCUMENTS)),$(CARGO) build --release --locked --manifest-path documents/Cargo.toml --target-dir target/documents && cp target/documents/release/documents target/release/,:)
 	@exec target/release/demo $(if $(filter 1,$(ONCE)),--once) $(ARGS)
 
 .PHONY: build

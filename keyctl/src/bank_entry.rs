@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use common::{
     api::bank::{BankEntryDocument, BankImportDocument},
+    bank::{EntryStatus, EntryTarget, statement::table::TableProfile},
     config::{self, ConfigError, Document, Place},
     id::{BankEntryId, InvoiceId, TenantId},
-    payment::{EntryStatus, EntryTarget, statement::table::TableProfile},
 };
 
 use crate::{

@@ -1,8 +1,8 @@
 //! Failures of a command, each with its class.
 
 use common::{
-    branding::ImageError, config::ConfigError, export::DatevError, key::PepperError, money::MoneyError,
-    payment::statement::StatementError, store::StoreError, time::TimeError,
+    bank::statement::StatementError, branding::ImageError, config::ConfigError, export::DatevError, key::PepperError,
+    money::MoneyError, store::StoreError, time::TimeError,
 };
 use reqwest::StatusCode;
 

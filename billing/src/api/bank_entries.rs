@@ -14,11 +14,11 @@ use common::{
         page::ListDocument,
         problem::{ProblemCode, ProblemDocument},
     },
-    id::{BankEntryId, TenantId},
-    payment::{
+    bank::{
         EntryFilter, EntryStatus,
         statement::{self, BankStatement, STATEMENT_MAX_BYTES, StatementError, table::TableProfile},
     },
+    id::{BankEntryId, TenantId},
 };
 use serde::Deserialize;
 use tokio::sync::Semaphore;
@@ -93,7 +93,7 @@ pub(super) async fn import(
         return Err(Problem::new(ProblemCode::ParameterInvalid, "the parameters are for a table: send it as text/csv"));
     }
     // The semaphore is never closed.
-    let _turn = READING.acquire().await;
+    let turn = READING.acquire().await;
     let read = move || -> Result<BankStatement, StatementError> {
         if media_type == TABLE { statement::table::read(&file, &profile) } else { statement::camt::read(&file) }
     };
@@ -101,6 +101,7 @@ pub(super) async fn import(
         tracing::error!(event = "bank_statement_failed", %error);
         Problem::new(ProblemCode::Internal, "this should not happen; the log of billing says why")
     })?;
+    drop(turn);
     let statement = read.map_err(|error| refused(&error))?;
     Ok(Json(caller.store().import_bank_statement(issuer, &statement, services.clock.now()).await?.into()))
 }

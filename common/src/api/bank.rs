@@ -5,8 +5,8 @@ use utoipa::ToSchema;
 
 use super::{instant::Instant, money::AmountDocument};
 use crate::{
+    bank::{BankEntry, BankImport, EntryStatus, EntryTarget, EntryUse, OpenReason, statement::EntryKind},
     id::{BankEntryId, InvoiceId, PaymentId, TenantId, WalletGrantId},
-    payment::{BankEntry, BankImport, EntryStatus, EntryTarget, EntryUse, OpenReason, statement::EntryKind},
 };
 
 /// What an import has done.

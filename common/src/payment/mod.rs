@@ -7,17 +7,12 @@
 
 mod account;
 mod attempt;
-mod bank_entry;
 mod event;
 mod refund;
-pub mod statement;
 mod unpaid;
 
 pub use account::{PaymentAccount, SavedMethod};
 pub use attempt::{AttemptFailure, AttemptStatus, IntentState, PaymentAttempt};
-pub use bank_entry::{
-    BANK_TRANSFER, BankEntry, BankImport, EntryFilter, EntryStatus, EntryTarget, EntryUse, OpenReason,
-};
 pub use event::{NewProviderEvent, ProviderEvent};
 pub use refund::{RefundAttempt, RefundState};
 use serde::Serialize;
@@ -196,7 +191,11 @@ fn same(before: Payment, new: &NewPayment) -> Result<Payment, StoreError> {
 
 /// Records a payment of a locked invoice. Refused: another currency. A conflict: more than is open, an
 /// invoice that is not to be paid.
-async fn record(change: &mut ChangeTransaction, invoice: &Invoice, new: &NewPayment) -> Result<Payment, StoreError> {
+pub(crate) async fn record(
+    change: &mut ChangeTransaction,
+    invoice: &Invoice,
+    new: &NewPayment,
+) -> Result<Payment, StoreError> {
     if new.amount.currency() != invoice.open.currency() {
         let currency = invoice.open.currency().code();
         return Err(StoreError::refused(format!("amount: {} is owed in {currency}", invoice.id)));

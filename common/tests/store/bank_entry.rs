@@ -1,13 +1,13 @@
 //! Bank statements: each entry counts once, pays what it names, or waits for a person.
 
 use common::{
-    id::{BankEntryId, TenantId},
-    invoice::{Invoice, InvoiceStatus},
-    ledger::Account,
-    payment::{
+    bank::{
         BankEntry, BankImport, EntryFilter, EntryStatus, EntryTarget, OpenReason,
         statement::{BankStatement, camt, table, table::TableProfile},
     },
+    id::{BankEntryId, TenantId},
+    invoice::{Invoice, InvoiceStatus},
+    ledger::Account,
     store::{PageRequest, Store, StoreError},
 };
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};

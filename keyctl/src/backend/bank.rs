@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use common::{
     api::bank::{BankEntryDocument, BankImportDocument},
+    bank::{EntryStatus, EntryTarget, statement::table::TableProfile},
     id::{BankEntryId, TenantId},
-    payment::{EntryStatus, EntryTarget, statement::table::TableProfile},
 };
 
 use crate::error::Failure;

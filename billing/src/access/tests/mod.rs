@@ -17,14 +17,15 @@ use axum::{
 use common::{
     admin::{AdminScope, AdminSecret, NewAdminKey, Role},
     api::problem::ProblemCode,
+    bank::{
+        EntryFilter,
+        statement::{table, table::TableProfile},
+    },
     id::{AdminKeyId, BankEntryId, InvoiceId, KeyId, PaymentId, TenantId},
     invoice::{BilledPeriod, Counts, Finalized, InvoiceLine, LineKind, NewInvoice, tax::TaxRule},
     key::{Mode, NewKey, Pepper},
     money::Currency,
-    payment::{
-        EntryFilter, NewPayment,
-        statement::{table, table::TableProfile},
-    },
+    payment::NewPayment,
     store::{PageRequest, Store},
     tenant::{TenantKind, lifecycle::NewTenant},
     time::{Clock as _, Micros, SystemClock, Window},

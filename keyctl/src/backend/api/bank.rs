@@ -6,8 +6,8 @@ use common::{
         bank::{BankEntryDocument, BankImportDocument, EntryTargetBody},
         invoice::ReasonBody,
     },
+    bank::{EntryStatus, EntryTarget},
     id::{BankEntryId, TenantId},
-    payment::{EntryStatus, EntryTarget},
 };
 use reqwest::Method;
 use serde::Serialize;

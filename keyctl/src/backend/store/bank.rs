@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use common::{
     api::bank::{BankEntryDocument, BankImportDocument},
-    id::{BankEntryId, TenantId},
-    payment::{
+    bank::{
         EntryFilter, EntryStatus, EntryTarget,
         statement::{camt, table},
     },
+    id::{BankEntryId, TenantId},
 };
 
 use super::{ALL, StoreBackend};

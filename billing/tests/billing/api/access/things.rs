@@ -3,15 +3,15 @@
 use common::{
     admin::{NewAdminKey, Role::Viewer},
     api::invoice::{NewInvoiceBody, NewLineBody, NewPaymentBody},
+    bank::{
+        EntryFilter, EntryStatus,
+        statement::{table, table::TableProfile},
+    },
     id::{BankEntryId, InvoiceId, MessageId, PaymentId, TenantId, WebhookEndpointId},
     invoice::{Address, BilledPeriod, BillingDetails, Finalized, NewCreditNote, NewInvoice},
     key::NewKey,
     money::{Currency, Money},
     outbox::MessageFilter,
-    payment::{
-        EntryFilter, EntryStatus,
-        statement::{table, table::TableProfile},
-    },
     quota::credit::TopUp,
     store::PageRequest,
     time::{Clock as _, SystemClock, Window},

@@ -8,9 +8,9 @@ use super::{
     rows,
 };
 use crate::{
+    bank::statement::EntryKind,
     id::{BankEntryId, InvoiceId, TenantId},
     invoice::{check_reason, locked},
-    payment::statement::EntryKind,
     store::{
         Store, StoreError,
         audit_action::AuditAction,

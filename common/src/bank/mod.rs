@@ -10,6 +10,7 @@ mod record;
 mod reference;
 mod resolve;
 mod rows;
+pub mod statement;
 
 use std::{fmt, str::FromStr};
 
@@ -17,7 +18,8 @@ pub use import::BankImport;
 pub use resolve::EntryTarget;
 use serde::{Deserialize, Serialize};
 
-use super::statement::EntryKind;
+use statement::EntryKind;
+
 use crate::{
     id::{BankEntryId, InvoiceId, PaymentId, TenantId, WalletGrantId},
     money::Money,

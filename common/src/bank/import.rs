@@ -12,9 +12,9 @@ use super::{
     rows,
 };
 use crate::{
+    bank::statement::{BankStatement, EntryKind, StatementEntry},
     id::{InvoiceId, TenantId},
     invoice::{Invoice, lock},
-    payment::statement::{BankStatement, EntryKind, StatementEntry},
     store::{
         Store, StoreError,
         audit_action::AuditAction,

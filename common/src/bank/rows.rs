@@ -6,10 +6,10 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{BankEntry, EntryFilter, EntryStatus, EntryUse, OpenReason};
 use crate::{
+    bank::statement::StatementEntry,
     id::{BankEntryId, TenantId},
     ledger::rows::currency,
     money::Money,
-    payment::statement::StatementEntry,
     store::{
         Page, PageRequest, Store, StoreError,
         row::{corrupt, instant, instant_or_null, parsed, parsed_or_null},
