@@ -169,7 +169,7 @@ fn of_tax<'a>(tax: &TaxLine, sign: i64, credit_note: Option<&'a str>, period: Wi
 impl Charge<'_> {
     fn row(&self, invoice: &Invoice) -> Vec<u8> {
         let content = &invoice.content;
-        let cost = Money::from_minor(self.cost_minor, content.currency).digits();
+        let cost = decimal(Money::from_minor(self.cost_minor, content.currency).digits());
         let billing = billing_period(invoice);
         let priced = Priced::of(self, content);
         let class = if self.credit_note.is_some() { "Correction" } else { "" };
@@ -250,21 +250,21 @@ impl Priced {
         let (blocks, unit, unit_price) = match &line.unit_price {
             Some(price) if price.per > 1 => {
                 let blocks = (quantity / Decimal::from(price.per)).round_dp(QUANTITY_PLACES).normalize();
-                (blocks, format!("{} {unit}", price.per), price.amount.normalize().to_string())
+                (blocks, format!("{} {unit}", price.per), decimal(price.amount.normalize().to_string()))
             }
-            Some(price) => (quantity, unit, price.amount.normalize().to_string()),
+            Some(price) => (quantity, unit, decimal(price.amount.normalize().to_string())),
             None if line.quantity == 1 => {
-                (quantity, unit, Money::from_minor(line.amount_minor, content.currency).digits())
+                (quantity, unit, decimal(Money::from_minor(line.amount_minor, content.currency).digits()))
             }
             None => (quantity, unit, String::new()),
         };
         let is_usage = charge.category == "Usage";
         Self {
             category: "Standard",
-            quantity: blocks.to_string(),
+            quantity: decimal(blocks.to_string()),
             unit,
             unit_price,
-            consumed: if is_usage { quantity.to_string() } else { String::new() },
+            consumed: if is_usage { decimal(quantity.to_string()) } else { String::new() },
             consumed_unit: match (is_usage, meter.as_str()) {
                 (true, "") => "Units".into(),
                 (true, meter) => meter.into(),
@@ -275,6 +275,11 @@ impl Priced {
             sku_price,
         }
     }
+}
+
+/// A number with a point, so that a column of whole numbers is one of decimals, too.
+fn decimal(number: String) -> String {
+    if number.contains('.') { number } else { number + ".0" }
 }
 
 const fn category(kind: LineKind) -> &'static str {

@@ -271,7 +271,7 @@ async fn focus_validator_accepts_the_costs_and_they_sum_to_what_is_owed(fixture:
     }
     let own = table(&books.store, books.buyer, ExportKind::Focus { subtree: false }).await;
     assert!(own.iter().all(|row| row["BillingAccountId"] == books.buyer.to_string()) && own.len() < rows.len());
-    let usage = rows.iter().find(|row| row["ConsumedQuantity"] == "1234").unwrap();
+    let usage = rows.iter().find(|row| row["ConsumedQuantity"] == "1234.0").unwrap();
     assert_eq!((usage["PricingQuantity"].as_str(), usage["PricingUnit"].as_str()), ("12.34", "100 requests"));
     let validated = |rows: &[BTreeMap<String, String>]| {
         let file = directory.path().join("focus.csv");
