@@ -158,6 +158,14 @@ opaque_id!(
     /// A booked entry of a bank statement.
     BankEntryId, "bank entry", "bke_"
 );
+opaque_id!(
+    /// A payment that a payer's bank takes back.
+    DisputeId, "dispute", "dsp_"
+);
+opaque_id!(
+    /// Money that a provider sends to an issuer's bank.
+    PayoutId, "payout", "pyo_"
+);
 
 #[cfg(test)]
 mod tests {

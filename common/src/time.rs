@@ -61,6 +61,11 @@ impl Micros {
         Self(self.0.saturating_add(seconds.saturating_mul(Self::PER_SECOND)))
     }
 
+    /// The instant so many seconds after the beginning of 1970.
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(0).plus_seconds(seconds)
+    }
+
     /// Whole seconds since 1970.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(Self::PER_SECOND)

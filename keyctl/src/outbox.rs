@@ -55,7 +55,7 @@ pub(crate) struct ListArgs {
     #[arg(long, help = STATE_HELP)]
     state: Option<MessageState>,
 
-    /// Messages of this kind: webhook or mail
+    /// Messages of this kind: webhook, mail or payment
     #[arg(long)]
     kind: Option<String>,
 

@@ -32,7 +32,7 @@ pub(super) struct MessageParameters {
     tenant: Option<TenantId>,
     /// Only messages in this state.
     state: Option<MessageState>,
-    /// Only messages of this kind: `webhook` or `mail`.
+    /// Only messages of this kind: `webhook`, `mail` or `payment`.
     kind: Option<String>,
     /// Only messages to this receiver: the id of an endpoint, or an address.
     target: Option<String>,
@@ -45,7 +45,7 @@ pub(super) struct MessageParameters {
 
 /// List messages that leave the system
 ///
-/// Webhooks and mail, the newest first: those that wait, and those that ended within 90 days.
+/// Webhooks, mail and requests to payment providers, the newest first: those that wait, and those that ended within 90 days.
 #[utoipa::path(
     get,
     path = "/v1/outbox",

@@ -79,6 +79,10 @@ impl Name for common::id::BankEntryId {
     const WHAT: &'static str = "bank entry";
 }
 
+impl Name for common::id::PayoutId {
+    const WHAT: &'static str = "payout";
+}
+
 impl Name for common::id::WebhookEndpointId {
     const WHAT: &'static str = "webhook endpoint";
 }

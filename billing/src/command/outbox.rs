@@ -43,7 +43,7 @@ pub(super) struct OutboxArguments {
     action: Option<Action>,
     #[arg(long, value_name = "STATE", help = STATE_HELP)]
     state: Option<MessageState>,
-    /// Only messages of this kind: webhook or mail
+    /// Only messages of this kind: webhook, mail or payment
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
     /// Only messages to this receiver: the id of an endpoint, or an address
@@ -149,7 +149,8 @@ async fn act(
             let config = config.unwrap_or_default();
             let pepper = config.pepper(environment)?;
             store.check_pepper(&pepper, clock.now()).await?;
-            let deliverers = deliverers(store, &pepper, &config, environment)?;
+            let providers = config.payments.providers()?;
+            let deliverers = deliverers(store, &pepper, &providers, &config, environment)?;
             let worker = format!("billing outbox {}", std::process::id());
             let (tries, failed) = deliver_due(store, &clock, deliverers, &worker).await?;
             match common.output {

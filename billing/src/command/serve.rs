@@ -66,7 +66,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
     let jobs = JobWorker::new(store.clone(), Arc::new(SystemClock), settings, KINDS, worker_name(), &registry)?;
     let requests = RequestMetrics::register(&registry)?;
     let publisher = publisher(&config, &store, &registry)?;
-    let deliverers = deliverers(&store, &pepper, &config, environment)?;
+    let deliverers = deliverers(&store, &pepper, &providers, &config, environment)?;
     let outbox = OutboxWorker::new(store.clone(), Arc::new(SystemClock), deliverers, worker_name(), &registry)?;
     let people = identity_provider(config.access.oidc.as_ref())?;
     let clock = Arc::new(SystemClock);

@@ -1,13 +1,16 @@
 //! The section `payments`: accounts of issuers with payment providers.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use common::id::TenantId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::payment::{
-    Providers,
+    Provider, Providers,
     stripe::{self, Stripe, StripeSetupError},
 };
 
@@ -70,7 +73,8 @@ impl PaymentsConfig {
                 return Err(PaymentsError::Twice(account.issuer));
             }
         }
-        let accounts: Result<Vec<Stripe>, PaymentsError> = self.stripe.iter().map(StripeAccount::open).collect();
+        let open = |account: &StripeAccount| Ok(Arc::new(account.open()?) as Provider);
+        let accounts: Result<Vec<Provider>, PaymentsError> = self.stripe.iter().map(open).collect();
         Ok(Providers::new(accounts?))
     }
 }

@@ -146,7 +146,7 @@ fn kind(words: &Words, kind: CauseKind) -> &str {
         CauseKind::InvoiceVoid => &words.void,
         CauseKind::CreditNote => &words.credit_note,
         CauseKind::Payment => &words.payment,
-        CauseKind::Refund => &words.refund,
+        CauseKind::Refund | CauseKind::Dispute | CauseKind::Payout => &words.refund,
         CauseKind::WriteOff => &words.written_off,
         CauseKind::CreditGrant | CauseKind::CreditUse | CauseKind::CreditExpiry | CauseKind::CreditVoid => {
             &words.credit_used

@@ -7,12 +7,14 @@ use common::{key::Pepper, store::Store};
 use super::{
     Deliverer,
     mail::{MailDeliverer, MailSetupError},
+    provider::ProviderDeliverer,
     webhook::WebhookDeliverer,
     worker::Deliverers,
 };
 use crate::{
     config::{Config, Environment, MailPasswordError},
     document::{Documents, LanguageError},
+    payment::Providers,
 };
 
 /// The reason why messages cannot be sent.
@@ -36,11 +38,15 @@ pub enum DelivererError {
 pub fn deliverers(
     store: &Store,
     pepper: &Pepper,
+    providers: &Providers,
     config: &Config,
     environment: &Environment,
 ) -> Result<Deliverers, DelivererError> {
     let mut all: Vec<Box<dyn Deliverer>> =
         vec![Box::new(WebhookDeliverer::new(store.clone(), pepper.clone(), &config.webhooks)?)];
+    if !providers.is_empty() {
+        all.push(Box::new(ProviderDeliverer::new(store.clone(), providers.clone())));
+    }
     if let Some(mail) = &config.mail {
         let credentials = mail.credentials(environment.smtp_password.as_deref())?;
         let documents = Documents::new(config.documents.typesetter(), config.documents.languages()?);

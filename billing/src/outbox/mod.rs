@@ -11,6 +11,7 @@
 pub mod deliverers;
 pub mod mail;
 mod metrics;
+pub mod provider;
 pub mod webhook;
 mod worker;
 

@@ -1,8 +1,10 @@
 //! Collecting what is open of invoices: the first attempt, the steps of dunning, and asking again what
 //! has not been decided.
+//!
+//! Attempts are begun here and taken to the provider by the outbox; whatever neither it nor an event of
+//! the provider has brought to an end is asked about each minute.
 
 use common::{
-    dunning::DunningAction,
     id::InvoiceId,
     invoice::{Invoice, InvoiceStatus},
     payment::{AttemptFailure, AttemptStatus, IntentState, PaymentAttempt, UnpaidInvoice},
@@ -11,6 +13,7 @@ use common::{
 };
 
 use super::{
+    page,
     provider::{Intent, PaymentProvider, ProviderError},
     providers::Providers,
 };
@@ -37,6 +40,9 @@ pub async fn advance(
     attempt: PaymentAttempt,
     now: Micros,
 ) -> Result<PaymentAttempt, StoreError> {
+    if attempt.is_by_page() {
+        return page::advance(store, provider, attempt, now).await;
+    }
     let answer = match &attempt.intent {
         None => provider.create_intent(&attempt).await,
         Some(intent) if attempt.status == AttemptStatus::Created => {
@@ -67,11 +73,11 @@ pub async fn advance(
 }
 
 /// Returns true if the invoice still asks for what the attempt is to charge.
-fn is_owed(invoice: &Invoice, attempt: &PaymentAttempt) -> bool {
+pub(super) fn is_owed(invoice: &Invoice, attempt: &PaymentAttempt) -> bool {
     invoice.status == InvoiceStatus::Finalized && invoice.open == attempt.amount
 }
 
-async fn follow(
+pub(super) async fn follow(
     store: &Store,
     attempt: PaymentAttempt,
     state: &IntentState,
@@ -86,7 +92,7 @@ async fn follow(
     Ok(after)
 }
 
-async fn refused(
+pub(super) async fn refused(
     store: &Store,
     attempt: PaymentAttempt,
     error: ProviderError,
@@ -170,34 +176,28 @@ async fn collect_one(
         }
         None => None,
     };
-    let can_charge = method.is_some() && method != unpaid.useless_method;
+    // A bank that took a payment back is not asked for the same again.
+    let can_charge = method.is_some() && method != unpaid.useless_method && unpaid.taken_back_at.is_none();
     // A method that was not tried yet does not wait for a day of the campaign.
     let is_new = method.is_some() && method != unpaid.last_method;
-    let mut begins = is_new && can_charge && !unpaid.is_attempted;
-    if let Some(step) = unpaid.due_step(can_charge, now)
-        && store.take_dunning_step(unpaid, step, now).await?
-    {
-        done.steps += 1;
-        tracing::info!(event = "dunning_step", invoice = %unpaid.id, tenant = %unpaid.tenant, step = step.number, action = %step.action);
-        begins |= step.action == DunningAction::Retry && !unpaid.is_attempted;
+    let begins = is_new && can_charge && !unpaid.is_attempted;
+    if let Some(step) = unpaid.due_step(can_charge, now) {
+        let by = provider.filter(|_| !unpaid.is_attempted).map(|provider| provider.name());
+        if let Some(taken) = store.take_dunning_step(unpaid, step, by, now).await? {
+            done.steps += 1;
+            done.begun += u32::from(taken.begun.is_some());
+            tracing::info!(event = "dunning_step", invoice = %unpaid.id, tenant = %unpaid.tenant, step = step.number, action = %step.action);
+            if taken.begun.is_some() {
+                return Ok(());
+            }
+        }
     }
     let Some(provider) = provider.filter(|_| begins) else { return Ok(()) };
-    if begin(store, provider.as_ref(), unpaid.id, now).await? {
-        done.begun += 1;
+    match store.begin_payment(unpaid.id, provider.name(), now, now).await {
+        Ok(_) => done.begun += 1,
+        // It was paid, or its method taken away, meanwhile.
+        Err(StoreError::Conflict(_)) => {}
+        Err(error) => return Err(error),
     }
     Ok(())
-}
-
-/// Begins to collect an invoice; false if it was paid or its method taken away meanwhile.
-async fn begin(
-    store: &Store,
-    provider: &dyn PaymentProvider,
-    invoice: InvoiceId,
-    now: Micros,
-) -> Result<bool, StoreError> {
-    match store.begin_payment(invoice, provider.name(), now).await {
-        Ok(attempt) => advance(store, provider, attempt, now).await.map(|_| true),
-        Err(StoreError::Conflict(_)) => Ok(false),
-        Err(error) => Err(error),
-    }
 }

@@ -9,13 +9,12 @@ use common::{
     store::{Store, StoreError},
     time::Micros,
 };
-use serde::Deserialize;
 
 use super::{
     collect::advance,
-    provider::ProviderError,
+    dispute, payout,
+    provider::{About, PaymentProvider, ProviderError, Saved},
     providers::Providers,
-    stripe::{NAME, Stripe},
 };
 
 /// Events that one look handles.
@@ -32,34 +31,15 @@ pub enum EventError {
     Provider(#[from] ProviderError),
 }
 
-/// The members of an event that are read.
-#[derive(Debug, Deserialize)]
-struct Event {
-    data: Data,
-}
-
-#[derive(Debug, Deserialize)]
-struct Data {
-    object: Object,
-}
-
-#[derive(Debug, Deserialize)]
-struct Object {
-    id: Option<String>,
-    #[serde(default)]
-    metadata: Option<Metadata>,
-    setup_intent: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Metadata {
-    tollgate_attempt: Option<PaymentAttemptId>,
-}
-
 /// Does what follows from an event, and keeps what that was. A second time does nothing.
-pub async fn handle(store: &Store, stripe: &Stripe, event: &NewProviderEvent, now: Micros) -> Result<(), EventError> {
-    let outcome = outcome(store, stripe, event, now).await?;
-    tracing::info!(event = "provider_event", provider = NAME, id = event.id, kind = event.kind, outcome);
+pub async fn handle(
+    store: &Store,
+    provider: &dyn PaymentProvider,
+    event: &NewProviderEvent,
+    now: Micros,
+) -> Result<(), EventError> {
+    let outcome = outcome(store, provider, event, now).await?;
+    tracing::info!(event = "provider_event", provider = provider.name(), id = event.id, kind = event.kind, outcome);
     Ok(store.finish_provider_event(event, &outcome, now).await?)
 }
 
@@ -67,8 +47,8 @@ pub async fn handle(store: &Store, stripe: &Stripe, event: &NewProviderEvent, no
 pub async fn handle_open(store: &Store, providers: &Providers, until: Micros, now: Micros) -> Result<u32, StoreError> {
     let mut handled = 0;
     for kept in store.open_provider_events(until, OPEN_AT_ONCE).await? {
-        let Some(stripe) = providers.of(kept.event.issuer) else { continue };
-        match handle(store, stripe, &kept.event, now).await {
+        let Some(provider) = providers.of(kept.event.issuer) else { continue };
+        match handle(store, provider.as_ref(), &kept.event, now).await {
             Ok(()) => handled += 1,
             // The others would fail as well.
             Err(EventError::Store(error)) if error.is_unreachable() => return Err(error),
@@ -83,28 +63,38 @@ pub async fn handle_open(store: &Store, providers: &Providers, until: Micros, no
     Ok(handled)
 }
 
-async fn outcome(store: &Store, stripe: &Stripe, event: &NewProviderEvent, now: Micros) -> Result<String, EventError> {
-    let Ok(Event { data: Data { object } }) = serde_json::from_str::<Event>(&event.body) else {
-        return Ok("kept: it has no object".into());
-    };
-    let kind = event.kind.as_str();
-    if kind.starts_with("payment_intent.") {
-        return match attempt_of(store, event, object, now).await? {
+async fn outcome(
+    store: &Store,
+    provider: &dyn PaymentProvider,
+    event: &NewProviderEvent,
+    now: Micros,
+) -> Result<String, EventError> {
+    match provider.about(&event.kind, &event.body) {
+        About::Intent { id, attempt } => match attempt_of(store, event, &id, attempt, now).await? {
             Some(attempt) => {
-                let after = advance(store, stripe, attempt, now).await?;
+                let after = advance(store, provider, attempt, now).await?;
                 Ok(format!("{} is {}", after.id, after.status))
             }
             None => Ok("kept: it is about no attempt of this issuer".into()),
-        };
-    }
-    let setup = match kind {
-        "setup_intent.succeeded" => object.id,
-        "checkout.session.completed" => object.setup_intent,
-        _ => None,
-    };
-    match setup {
-        Some(setup) => save_method(store, stripe, &setup, now).await,
-        None => Ok("kept: nothing follows from it".into()),
+        },
+        About::Page(id) => match store.payment_attempt(id).await {
+            Ok(attempt) if attempt.issuer == event.issuer => {
+                let after = advance(store, provider, attempt, now).await?;
+                Ok(format!("{} is {}", after.id, after.status))
+            }
+            Ok(_) | Err(StoreError::NotFound { .. }) => Ok("kept: it is about no attempt of this issuer".into()),
+            Err(error) => Err(error.into()),
+        },
+        About::Setup(setup) => save_method(store, provider, &setup, now).await,
+        About::Dispute(name) => match dispute::ask(store, provider, &name, now).await? {
+            Some(dispute) => Ok(format!("{} is {}", dispute.id, dispute.status)),
+            None => Ok("kept: it is about no payment of this issuer".into()),
+        },
+        About::Payout(name) => {
+            let payout = payout::ask(store, provider, &name, now).await?;
+            Ok(format!("{} is {}, with {} unmatched items", payout.id, payout.status, payout.unmatched))
+        }
+        About::Nothing => Ok("kept: nothing follows from it".into()),
     }
 }
 
@@ -113,34 +103,36 @@ async fn outcome(store: &Store, stripe: &Stripe, event: &NewProviderEvent, now: 
 async fn attempt_of(
     store: &Store,
     event: &NewProviderEvent,
-    object: Object,
+    intent: &str,
+    attempt: Option<PaymentAttemptId>,
     now: Micros,
 ) -> Result<Option<PaymentAttempt>, StoreError> {
-    let Some(intent) = object.id else { return Ok(None) };
-    if let Some(known) = store.payment_attempt_of_intent(event.issuer, NAME, &intent).await? {
+    if let Some(known) = store.payment_attempt_of_intent(event.issuer, &event.provider, intent).await? {
         return Ok(Some(known));
     }
-    let Some(id) = object.metadata.unwrap_or_default().tollgate_attempt else { return Ok(None) };
+    let Some(id) = attempt else { return Ok(None) };
     let attempt = match store.payment_attempt(id).await {
         Ok(attempt) if attempt.issuer == event.issuer && attempt.intent.is_none() => attempt,
         Ok(_) | Err(StoreError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    store.name_intent(attempt.id, &intent, now).await.map(Some)
+    store.name_intent(attempt.id, intent, now).await.map(Some)
 }
 
 /// Keeps the method that a customer has saved on a page of the provider.
-async fn save_method(store: &Store, stripe: &Stripe, setup: &str, now: Micros) -> Result<String, EventError> {
-    let setup = stripe.setup(setup).await?;
-    let (Some(customer), Some(method), "succeeded") = (setup.customer, setup.payment_method, setup.status.as_str())
-    else {
+async fn save_method(
+    store: &Store,
+    provider: &dyn PaymentProvider,
+    setup: &str,
+    now: Micros,
+) -> Result<String, EventError> {
+    let Some(Saved { customer, method }) = provider.saved(setup).await? else {
         return Ok("kept: it saves no method".into());
     };
-    let Some(account) = store.payment_account_of_customer(stripe.issuer(), NAME, &customer).await? else {
+    let Some(account) = store.payment_account_of_customer(provider.issuer(), provider.name(), &customer).await? else {
         return Ok(format!("kept: {customer} is nobody's"));
     };
-    let method = stripe.method(&method).await?;
     let sides = (account.issuer, account.tenant);
-    store.save_payment_account(sides, NAME, &customer, Some(&method), now).await?;
+    store.save_payment_account(sides, provider.name(), &customer, Some(&method), now).await?;
     Ok(format!("{} pays with {}", account.tenant, method.label))
 }

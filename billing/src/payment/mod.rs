@@ -7,14 +7,25 @@
 //! counts; its events only say when to ask.
 
 mod collect;
+mod dispute;
 mod events;
+mod look;
+mod page;
+mod payout;
 mod provider;
 mod providers;
 mod refund;
 pub mod stripe;
 
 pub use collect::{advance, collect, follow_due};
+pub use dispute::follow_due_disputes;
 pub use events::{EventError, handle, handle_open};
-pub use provider::{Answer, Intent, PaymentProvider, ProviderError, Refund, SetupPage};
-pub use providers::Providers;
+pub use look::look_for_missed;
+pub use page::{PageError, open_page};
+pub use payout::follow_due_payouts;
+pub use provider::{
+    About, Answer, Intent, PageState, PaymentPage, PaymentProvider, ProviderError, Refund, Saved, SetupPage,
+    SignatureError,
+};
+pub use providers::{Provider, Providers};
 pub use refund::{advance_refund, follow_due_refunds};

@@ -14,6 +14,7 @@ use common::{
     id::{BankEntryId, TenantId},
     invoice::InvoiceFault,
     ledger::LedgerFault,
+    payment::DisputeFault,
     store::{Store, StoreError},
     time::{Period, TimeError, Window, Zone},
     usage::{
@@ -85,6 +86,8 @@ pub struct Report {
     pub invoices: Vec<InvoiceFault>,
     /// Entries of bank statements that are not what was recorded of them, at most 100.
     pub bank_entries: Vec<BankEntryId>,
+    /// Tenants whose disputed money is not that of their open disputes, at most 100.
+    pub disputes: Vec<DisputeFault>,
 }
 
 /// An equality that does not hold.
@@ -143,6 +146,7 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
         wallets: store.wallet_faults().await?,
         invoices: store.invoice_faults().await?,
         bank_entries: store.bank_entry_faults().await?,
+        disputes: store.dispute_faults().await?,
     };
     report.clean = report.faults().is_empty();
     Ok(report)
@@ -186,6 +190,9 @@ impl Report {
         }
         if !self.bank_entries.is_empty() {
             faults.push(format!("{} bank entries are not what was recorded of them", self.bank_entries.len()));
+        }
+        if !self.disputes.is_empty() {
+            faults.push(format!("{} accounts of disputed money do not agree", self.disputes.len()));
         }
         faults
     }

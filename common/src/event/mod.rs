@@ -64,6 +64,10 @@ types! {
     PaymentFailed = "payment.failed",
     /// A payment went back, in whole or in part.
     PaymentRefunded = "payment.refunded",
+    /// A payer's bank takes a payment back, or asks about it.
+    PaymentDisputed = "payment.disputed",
+    /// A payer's bank has decided about a dispute.
+    DisputeClosed = "payment.dispute_closed",
     /// A tenant has used 80 % or all of a quota.
     UsageThresholdReached = "usage.threshold_reached",
     /// An API key expires within 7 days.

@@ -60,6 +60,10 @@ const fn name(account: Account) -> &'static str {
         Account::Cash => "Assets:Cash",
         Account::WriteOff => "Expenses:WriteOff",
         Account::Promotion => "Expenses:Promotion",
+        Account::Disputed => "Assets:Disputed",
+        Account::Fees => "Expenses:Fees",
+        Account::Bank => "Assets:Bank",
+        Account::Unmatched => "Assets:Unmatched",
     }
 }
 

@@ -201,6 +201,10 @@ const fn number_of(account: Account) -> &'static str {
         Account::Cash => "1360",
         Account::WriteOff => "2400",
         Account::Promotion => "4600",
+        Account::Disputed => "1460",
+        Account::Fees => "4970",
+        Account::Bank => "1200",
+        Account::Unmatched => "1590",
     }
 }
 

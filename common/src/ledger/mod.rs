@@ -41,12 +41,20 @@ pub enum Account {
     Revenue,
     /// Tax that the issuer collected and owes.
     Tax,
-    /// Payments that a provider holds, and paid out.
+    /// Payments that came, and that no provider has paid out yet.
     Cash,
     /// Invoices that will not be paid any more.
     WriteOff,
     /// Credit that was given without payment.
     Promotion,
+    /// Payments that a payer's bank has taken back for now.
+    Disputed,
+    /// Fees of payment providers.
+    Fees,
+    /// Money that a provider has sent to the issuer's bank.
+    Bank,
+    /// Parts of what a provider has sent that nothing else explains.
+    Unmatched,
 }
 
 /// The kind of thing that a posting comes from.
@@ -74,6 +82,10 @@ pub enum CauseKind {
     CreditVoid,
     /// An invoice was given up.
     WriteOff,
+    /// A payer's bank took a payment back, or gave it up.
+    Dispute,
+    /// A provider sent money to the issuer's bank.
+    Payout,
 }
 
 /// The thing that a posting comes from.
@@ -205,11 +217,12 @@ macro_rules! names {
 names!(Account, "an account",
     Receivable => "receivable", Credit => "credit", DeferredRevenue => "deferred_revenue", Revenue => "revenue",
     Tax => "tax", Cash => "cash", WriteOff => "write_off", Promotion => "promotion",
+    Disputed => "disputed", Fees => "fees", Bank => "bank", Unmatched => "unmatched",
 );
 names!(CauseKind, "a cause",
     Invoice => "invoice", InvoiceVoid => "invoice_void", CreditNote => "credit_note", Payment => "payment",
     Refund => "refund", CreditGrant => "credit_grant", CreditUse => "credit_use", CreditExpiry => "credit_expiry",
-    CreditVoid => "credit_void", WriteOff => "write_off",
+    CreditVoid => "credit_void", WriteOff => "write_off", Dispute => "dispute", Payout => "payout",
 );
 
 #[cfg(test)]

@@ -123,6 +123,8 @@ impl MailKind {
             | EventType::InvoiceVoided
             | EventType::InvoiceUncollectible
             | EventType::PaymentRefunded
+            | EventType::PaymentDisputed
+            | EventType::DisputeClosed
             | EventType::SubscriptionChanged => None,
         }
     }

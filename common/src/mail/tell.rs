@@ -104,6 +104,7 @@ fn message((event, tenant, object): (EventId, TenantId, &str), body: &MailBody) 
         subject: format!("{} {object}", body.mail),
         event: Some(event),
         body: serde_json::to_value(body).map_err(|error| corrupt("mail", error))?,
+        due_at: None,
         given_up,
     })
 }

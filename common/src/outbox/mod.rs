@@ -36,6 +36,9 @@ pub const WEBHOOK: &str = "webhook";
 /// Kind of the messages that are mail.
 pub const MAIL: &str = "mail";
 
+/// Kind of the messages that ask a payment provider to do something.
+pub const PAYMENT: &str = "payment";
+
 /// A message to one receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {

@@ -41,6 +41,8 @@ pub(crate) struct NewMessage {
     pub(crate) event: Option<EventId>,
     /// Data for its deliverer.
     pub(crate) body: Value,
+    /// Time of the first try; at once unless stated.
+    pub(crate) due_at: Option<Micros>,
     /// The reason why nobody can be sent to: then it is given up from the beginning, and told.
     pub(crate) given_up: Option<String>,
 }
@@ -75,7 +77,7 @@ fn row(message: &NewMessage, now: Micros) -> [Column; 13] {
         Column::Text(message.body.to_string()),
         Column::Text(state.as_str().to_owned()),
         Column::Number(now.0),
-        Column::Number(now.0),
+        Column::Number(message.due_at.unwrap_or(now).0),
         if message.given_up.is_some() { Column::Number(now.0) } else { Column::Null },
         message.given_up.clone().map_or(Column::NoText, Column::Text),
     ]

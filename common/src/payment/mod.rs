@@ -3,21 +3,27 @@
 //! Invariants: a payment or refund never changes; it is written in one transaction with its posting
 //! in the [`crate::ledger`] and with what is open of the invoice. A method and reference of an issuer
 //! count once. Nobody pays more than is open, and no more goes back than credit notes have taken
-//! back of what was paid.
+//! back of what was paid, unless a bank has taken it back ([`Dispute`]).
 
 mod account;
 mod attempt;
+mod dispute;
 mod event;
+mod payout;
 mod refund;
+mod request;
 mod unpaid;
 
 pub use account::{PaymentAccount, SavedMethod};
 pub use attempt::{AttemptFailure, AttemptStatus, IntentState, PaymentAttempt};
+pub use dispute::{Dispute, DisputeFault, DisputeFilter, DisputeMovement, DisputeStatus, ToldDispute};
 pub use event::{NewProviderEvent, ProviderEvent};
+pub use payout::{Payout, PayoutFilter, PayoutItem, PayoutItemKind, PayoutStatus, ToldPayout, ToldPayoutItem};
 pub use refund::{RefundAttempt, RefundState};
+pub use request::ProviderRequest;
 use serde::Serialize;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
-pub use unpaid::{DunningStep, UnpaidInvoice};
+pub use unpaid::{DunningStep, TakenStep, UnpaidInvoice};
 
 use crate::{
     event::{EventType, NewEvent, emit},
@@ -138,7 +144,7 @@ impl Store {
             recorded_at: now,
             ..paid
         };
-        write(&mut change, &invoice, &refund, (CauseKind::Refund, AuditAction::PaymentRefund)).await?;
+        write(&mut change, &invoice, &refund, Way::REFUND).await?;
         change.commit().await?;
         Ok(refund)
     }
@@ -217,8 +223,22 @@ pub(crate) async fn record(
         received_at: new.received_at,
         recorded_at: change.now(),
     };
-    write(change, invoice, &payment, (CauseKind::Payment, AuditAction::PaymentRecord)).await?;
+    write(change, invoice, &payment, Way::PAYMENT).await?;
     Ok(payment)
+}
+
+/// The way in which a payment is written.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    kind: CauseKind,
+    action: AuditAction,
+    /// The account that has the money.
+    through: Account,
+}
+
+impl Way {
+    const PAYMENT: Self = Self { kind: CauseKind::Payment, action: AuditAction::PaymentRecord, through: Account::Cash };
+    const REFUND: Self = Self { kind: CauseKind::Refund, action: AuditAction::PaymentRefund, through: Account::Cash };
 }
 
 /// Writes a payment with its posting, and what is open of the invoice then.
@@ -226,7 +246,7 @@ async fn write(
     change: &mut ChangeTransaction,
     invoice: &Invoice,
     payment: &Payment,
-    (kind, action): (CauseKind, AuditAction),
+    Way { kind, action, through }: Way,
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO payments (id, issuer_id, tenant_id, invoice_id, currency, amount, method, reference, refund_of, \
@@ -247,14 +267,19 @@ async fn write(
     .await?;
     let refused = |error: &dyn std::fmt::Display| StoreError::refused(format!("amount: {error}"));
     let minus = Money::from_minor(-payment.amount.minor(), payment.amount.currency());
-    let entries = [(Account::Cash, payment.amount), (Account::Receivable, minus)];
+    let entries = [(through, payment.amount), (Account::Receivable, minus)];
     let cause = Cause { kind, id: payment.id.to_string() };
     let key = format!("{kind}:{}", payment.id);
     let posting = Posting::new((payment.issuer, payment.tenant), key, cause, payment.recorded_at, &entries)
         .map_err(|error| refused(&error))?;
     post(change.connection(), &posting).await?;
     let open = invoice.open.checked_sub(payment.amount).map_err(|error| refused(&error))?;
-    let status = if open.minor() > 0 { invoice.status } else { InvoiceStatus::Paid };
+    let status = match invoice.status {
+        _ if open.minor() <= 0 => InvoiceStatus::Paid,
+        // What had paid it went back.
+        InvoiceStatus::Paid => InvoiceStatus::Finalized,
+        before => before,
+    };
     set_open(change, invoice, open, status).await?;
     let (subject_kind, subject, tenant) = ("payment", payment.id.to_string(), Some(payment.tenant));
     change.audit(Audited { action, subject_kind, subject, tenant, before: None, after: state(payment)? }).await?;

@@ -7,15 +7,18 @@
 use serde::Serialize;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::{AttemptStatus, Payment, find, refunded, write};
+use super::{
+    AttemptStatus, Payment, Way, find, refunded,
+    request::{ProviderRequest, ask},
+    write,
+};
 use crate::{
     id::{PaymentId, RefundAttemptId, TenantId},
     invoice::locked,
-    ledger::{CauseKind, rows::currency},
+    ledger::rows::currency,
     money::Money,
     store::{
         Store, StoreError,
-        audit_action::AuditAction,
         row::{instant, instant_or_null, parsed},
         transaction::ChangeTransaction,
     },
@@ -70,13 +73,15 @@ macro_rules! select_refunds {
 }
 
 impl Store {
-    /// Begins to give a payment back by its provider. Refused: an amount of nothing or less, another
+    /// Begins to give a payment back by its provider. The outbox asks the provider from `ask_at` on:
+    /// whoever asks at once himself leaves it some time. Refused: an amount of nothing or less, another
     /// currency. A conflict: more than is left of the payment, or than credit notes have taken back, less
     /// refunds that have not ended.
     pub async fn begin_refund(
         &self,
         payment: PaymentId,
         amount: Money,
+        ask_at: Micros,
         now: Micros,
     ) -> Result<RefundAttempt, StoreError> {
         let mut change = self.begin_change(now).await?;
@@ -104,7 +109,7 @@ impl Store {
             failure: None,
             created_at: now,
             updated_at: now,
-            check_at: Some(now),
+            check_at: Some(ask_at.plus_seconds(CHECK_SECONDS)),
         };
         sqlx::query(
             "INSERT INTO refund_attempts (id, payment_id, currency, amount, status, created_at, updated_at, check_at) \
@@ -117,9 +122,11 @@ impl Store {
         .bind(attempt.status.as_str())
         .bind(now.0)
         .bind(now.0)
-        .bind(now.0)
+        .bind(attempt.check_at.map(|at| at.0))
         .execute(change.connection())
         .await?;
+        let request = (ProviderRequest::Refund(attempt.id), amount);
+        ask(&mut change, &invoice, &attempt.payment.method, request, ask_at).await?;
         change.commit().await?;
         Ok(attempt)
     }
@@ -188,6 +195,11 @@ impl Store {
         Ok(due)
     }
 
+    /// A refund by its provider.
+    pub async fn refund_attempt(&self, id: RefundAttemptId) -> Result<RefundAttempt, StoreError> {
+        by_id(&mut *self.pool.acquire().await?, id).await
+    }
+
     /// Refunds of a payment by its provider, oldest first.
     pub async fn refund_attempts(&self, payment: PaymentId) -> Result<Vec<RefundAttempt>, StoreError> {
         let paid = self.payment(payment).await?;
@@ -219,7 +231,7 @@ async fn record(change: &mut ChangeTransaction, attempt: &RefundAttempt, referen
         recorded_at: now,
         ..attempt.payment.clone()
     };
-    write(change, &invoice, &refund, (CauseKind::Refund, AuditAction::PaymentRefund)).await
+    write(change, &invoice, &refund, Way::REFUND).await
 }
 
 /// Sum of refunds that have not ended, of a payment or of all payments of an invoice.

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use sqlx::{Row as _, any::AnyRow};
 
+use super::attempt::begin;
 use crate::{
     dunning::{CampaignStep, DunningAction, DunningPolicy, suspend},
     event::emit,
-    id::{InvoiceId, TenantId},
+    id::{InvoiceId, PaymentAttemptId, TenantId},
     invoice::{BillingDetails, InvoiceStatus, event::of_unpaid, locked},
     store::{
         Store, StoreError,
@@ -29,6 +30,13 @@ pub struct DunningStep {
     pub taken_at: Micros,
 }
 
+/// Effect of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakenStep {
+    /// The attempt to collect that it has begun.
+    pub begun: Option<PaymentAttemptId>,
+}
+
 /// An invoice that is to be paid, and what was done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnpaidInvoice {
@@ -44,7 +52,7 @@ pub struct UnpaidInvoice {
     pub due_at: Micros,
     /// Time at which an attempt to collect it first failed.
     pub failed_at: Option<Micros>,
-    /// Attempts to collect it so far.
+    /// Attempts to charge a saved method for it so far.
     pub attempts: u32,
     /// The method of the last attempt.
     pub last_method: Option<String>,
@@ -56,14 +64,19 @@ pub struct UnpaidInvoice {
     pub taken: Option<u32>,
     /// The campaign of its plan, or else of its issuer, if there is one.
     pub policy: Option<DunningPolicy>,
-    /// True if nothing is to be done about it.
+    /// True if nothing is to be done about it: its tenant is on hold, or has an open dispute with the
+    /// issuer.
     pub on_hold: bool,
+    /// Time at which a bank took back what had paid it. Nothing is charged for it by itself then.
+    pub taken_back_at: Option<Micros>,
 }
 
 impl UnpaidInvoice {
-    /// The beginning of the campaign: the first failure, or the end of the time to pay.
+    /// The beginning of the campaign: the first failure, or the end of the time to pay; if a bank took
+    /// back what had paid it, the time of that.
     pub fn campaign_start(&self) -> Micros {
-        self.failed_at.map_or(self.due_at, |failed| failed.min(self.due_at))
+        let first = self.failed_at.map_or(self.due_at, |failed| failed.min(self.due_at));
+        self.taken_back_at.unwrap_or(first)
     }
 
     /// The step to take at `now`. `can_retry`: the tenant has a saved method that may yet do.
@@ -77,17 +90,23 @@ const UNPAID: &str = "SELECT invoices.seq AS seq, invoices.id AS id, invoices.is
     invoices.tenant_id AS tenant_id, due_at, \
     CASE WHEN EXISTS (SELECT 1 FROM billing_details WHERE billing_details.tenant_id = invoices.issuer_id \
      AND body LIKE '%dunning_of_plans%') THEN content END AS content, \
-    (SELECT MIN(updated_at) FROM payment_attempts WHERE invoice_id = invoices.id AND status = 'failed') AS failed_at, \
-    (SELECT COUNT(*) FROM payment_attempts WHERE invoice_id = invoices.id) AS attempts, \
+    (SELECT MIN(updated_at) FROM payment_attempts WHERE invoice_id = invoices.id AND status = 'failed' \
+     AND method <> 'page') AS failed_at, \
+    (SELECT COUNT(*) FROM payment_attempts WHERE invoice_id = invoices.id AND method <> 'page') AS attempts, \
     (SELECT COUNT(*) FROM payment_attempts WHERE invoice_id = invoices.id AND check_at IS NOT NULL) AS under_way, \
-    (SELECT method FROM payment_attempts WHERE invoice_id = invoices.id ORDER BY payment_attempts.seq DESC LIMIT 1) \
-     AS last_method, \
+    (SELECT method FROM payment_attempts WHERE invoice_id = invoices.id AND method <> 'page' \
+     ORDER BY payment_attempts.seq DESC LIMIT 1) AS last_method, \
     (SELECT method FROM payment_attempts WHERE invoice_id = invoices.id AND is_final = 1 AND payment_attempts.seq = \
-     (SELECT MAX(last.seq) FROM payment_attempts AS last WHERE last.invoice_id = invoices.id)) AS useless_method, \
+     (SELECT MAX(last.seq) FROM payment_attempts AS last WHERE last.invoice_id = invoices.id \
+     AND last.method <> 'page')) AS useless_method, \
     (SELECT MAX(step) FROM dunning_steps WHERE invoice_id = invoices.id) AS taken, \
+    (SELECT COUNT(*) FROM disputes WHERE disputes.tenant_id = invoices.tenant_id \
+     AND disputes.issuer_id = invoices.issuer_id AND closed_at IS NULL) AS disputes, \
+    (SELECT MAX(closed_at) FROM disputes WHERE disputes.invoice_id = invoices.id AND disputes.status = 'lost') \
+     AS taken_back_at, \
     (SELECT body FROM billing_details WHERE billing_details.tenant_id = invoices.issuer_id) AS issuer_details, \
     (SELECT body FROM billing_details WHERE billing_details.tenant_id = invoices.tenant_id) AS payer_details \
-    FROM invoices WHERE status = 'finalized' AND open > 0 AND invoices.seq > $1 ORDER BY invoices.seq LIMIT $2";
+    FROM invoices WHERE invoices.status = 'finalized' AND open > 0 AND invoices.seq > $1 ORDER BY invoices.seq LIMIT $2";
 
 impl Store {
     /// Invoices of which something is open, behind `after`, by their place; a page of them.
@@ -96,18 +115,20 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Takes a step against an invoice; false if it was taken before, or the invoice is not to be paid
-    /// any more. A suspension is in force for gateways with it.
+    /// Takes a step against an invoice; none if it was taken before, or the invoice is not to be paid
+    /// any more. A suspension is in force for gateways with it; the attempt of a step that tries again,
+    /// by `provider`, is begun with it, unless the tenant has no saved method any more.
     pub async fn take_dunning_step(
         &self,
         unpaid: &UnpaidInvoice,
         step: CampaignStep,
+        provider: Option<&str>,
         now: Micros,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<TakenStep>, StoreError> {
         let mut change = self.begin_change(now).await?;
         let invoice = locked(&mut change, unpaid.id).await?;
         if invoice.status != InvoiceStatus::Finalized || invoice.open.minor() <= 0 {
-            return Ok(false);
+            return Ok(None);
         }
         let taken = sqlx::query(
             "INSERT INTO dunning_steps (invoice_id, step, action, taken_at) VALUES ($1, $2, $3, $4) \
@@ -120,7 +141,7 @@ impl Store {
         .execute(change.connection())
         .await?;
         if taken.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         if step.action == DunningAction::Suspend {
             let pay_at = unpaid.policy.as_ref().and_then(|policy| policy.pay_at(invoice.id));
@@ -131,8 +152,16 @@ impl Store {
             let told = of_unpaid(&invoice, step.action.as_str(), pay_at.as_deref());
             emit(change.connection(), &[told], now).await?;
         }
+        let mut begun = None;
+        if let (DunningAction::Retry, Some(provider)) = (step.action, provider) {
+            begun = match begin(&mut change, &invoice, provider, now).await {
+                Ok(attempt) => Some(attempt.id),
+                Err(StoreError::Conflict(_)) => None,
+                Err(error) => return Err(error),
+            };
+        }
         change.commit().await?;
-        Ok(true)
+        Ok(Some(TakenStep { begun }))
     }
 
     /// Steps that were taken against an invoice, in their order.
@@ -186,6 +215,8 @@ fn read(row: &AnyRow) -> Result<UnpaidInvoice, StoreError> {
         is_attempted: row.try_get::<i64, _>("under_way")? > 0,
         taken: row.try_get::<Option<i64>, _>("taken")?.map(number).transpose()?,
         policy: details("issuer_details")?.and_then(|details| details.dunning_of(plan.as_deref()).cloned()),
-        on_hold: details("payer_details")?.is_some_and(|details| details.dunning_hold),
+        on_hold: details("payer_details")?.is_some_and(|details| details.dunning_hold)
+            || row.try_get::<i64, _>("disputes")? > 0,
+        taken_back_at: instant_or_null(row, "taken_back_at")?,
     })
 }

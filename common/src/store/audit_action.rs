@@ -145,6 +145,10 @@ actions! {
     DunningSuspend = "dunning.suspend",
     /// A tenant is served again, as the invoice is paid.
     DunningResume = "dunning.resume",
+    /// A payer's bank takes a payment back, or has decided that it does or does not.
+    PaymentDispute = "payment.dispute",
+    /// A provider sent money to the issuer's bank, and it is in the ledger.
+    PayoutReconcile = "payout.reconcile",
 }
 
 impl fmt::Display for AuditAction {

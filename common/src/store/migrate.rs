@@ -83,6 +83,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(25, "0025_outbox"),
     migration!(26, "0026_branding"),
     migration!(27, "0027_payment_attempts"),
+    migration!(28, "0028_disputes_and_payouts"),
     migration!(29, "0029_bank_entries"),
 ];
 

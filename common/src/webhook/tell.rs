@@ -49,6 +49,7 @@ fn message(event: &Event, endpoint: &WebhookEndpoint) -> NewMessage {
         subject: format!("{} {}", event.kind, event.object),
         event: Some(event.id),
         body: payload(event),
+        due_at: None,
         given_up: None,
     }
 }

@@ -166,7 +166,7 @@ fn beancount_tells(directory: &Path, text: &str) -> (bool, String) {
 
 async fn beancount_reads_the_books_and_finds_every_balance(fixture: Fixture) {
     let (books, directory) = (books(&fixture).await, tempfile::tempdir().unwrap());
-    let accounts: AccountMap = "cash=Assets:Bank:Main".parse().unwrap();
+    let accounts: AccountMap = "cash=Assets:Giro:Main".parse().unwrap();
     let pieces = exported(&books.store, books.issuer, ALWAYS, ExportKind::Beancount(accounts)).await.unwrap();
     let text = String::from_utf8(pieces.concat()).unwrap();
     let name = |account| match account {
@@ -175,9 +175,13 @@ async fn beancount_reads_the_books_and_finds_every_balance(fixture: Fixture) {
         Account::DeferredRevenue => "Liabilities:DeferredRevenue",
         Account::Revenue => "Income:Revenue",
         Account::Tax => "Liabilities:Tax",
-        Account::Cash => "Assets:Bank:Main",
+        Account::Cash => "Assets:Giro:Main",
         Account::WriteOff => "Expenses:WriteOff",
         Account::Promotion => "Expenses:Promotion",
+        Account::Disputed => "Assets:Disputed",
+        Account::Fees => "Expenses:Fees",
+        Account::Bank => "Assets:Bank",
+        Account::Unmatched => "Assets:Unmatched",
     };
     let mut told = Vec::new();
     for account in Account::ALL {

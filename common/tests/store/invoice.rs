@@ -103,7 +103,7 @@ async fn two(store: &Store) -> (TenantId, TenantId) {
     (issuer, customer(store, issuer).await)
 }
 
-async fn balance(store: &Store, tenant: TenantId, account: Account) -> i64 {
+pub(crate) async fn balance(store: &Store, tenant: TenantId, account: Account) -> i64 {
     let balances = store.balances(tenant).await.unwrap();
     balances.iter().find(|balance| balance.account == account).map_or(0, |balance| balance.amount.minor())
 }

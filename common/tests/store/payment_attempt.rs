@@ -25,20 +25,20 @@ on_both_engines!(
 
 const CARD: &str = "pm_1";
 
-async fn attempt(fixture: &Fixture) -> (Store, PaymentAttempt) {
+pub(crate) async fn attempt(fixture: &Fixture) -> (Store, PaymentAttempt) {
     let store = fixture.store().await;
     let (root, now) = (root(&store).await.id, NOW);
     let tenant = customer(&store, root).await;
     let invoice = finalized(&store, &bill(root, tenant, 0, vec![line(1_000, None)])).await;
     let sides = (root, tenant);
-    assert_conflict(store.begin_payment(invoice.id, "stripe", now).await, "has saved no payment method");
+    assert_conflict(store.begin_payment(invoice.id, "stripe", now, now).await, "has saved no payment method");
     let saved = SavedMethod { id: CARD.into(), label: "visa 4242".into() };
     store.save_payment_account(sides, "stripe", "cus_1", Some(&saved), now).await.unwrap();
-    let attempt = store.begin_payment(invoice.id, "stripe", now).await.unwrap();
+    let attempt = store.begin_payment(invoice.id, "stripe", now, now).await.unwrap();
     (store, attempt)
 }
 
-fn succeeded(minor: i64) -> IntentState {
+pub(crate) fn succeeded(minor: i64) -> IntentState {
     IntentState::Succeeded(Money::from_minor(minor, Currency::USD))
 }
 
@@ -49,15 +49,16 @@ fn failed() -> IntentState {
 async fn invoice_has_one_attempt_at_a_time(fixture: Fixture) {
     let (store, attempt) = attempt(&fixture).await;
     assert_eq!((attempt.amount, attempt.method.as_str()), (usd(1_000), CARD));
-    let again = store.begin_payment(attempt.invoice, "stripe", NOW.plus_seconds(1)).await.unwrap();
+    let again = store.begin_payment(attempt.invoice, "stripe", NOW.plus_seconds(1), NOW.plus_seconds(1)).await.unwrap();
     assert_eq!(again.id, attempt.id);
-    assert_eq!(store.due_payment_attempts(NOW, 9).await.unwrap().len(), 1);
-    store.delay_payment(attempt.id, NOW).await.unwrap();
-    assert_eq!(store.due_payment_attempts(NOW, 9).await.unwrap(), []);
+    assert_eq!(store.due_payment_attempts(NOW.plus_seconds(59), 9).await.unwrap(), []);
+    assert_eq!(store.due_payment_attempts(NOW.plus_seconds(60), 9).await.unwrap().len(), 1);
+    store.delay_payment(attempt.id, NOW.plus_seconds(60)).await.unwrap();
+    assert_eq!(store.due_payment_attempts(NOW.plus_seconds(60), 9).await.unwrap(), []);
     store.name_intent(attempt.id, "pi_1", NOW).await.unwrap();
     assert_conflict(store.name_intent(attempt.id, "pi_2", NOW).await, "and not pi_2");
     store.follow_payment(attempt.id, &failed(), NOW).await.unwrap();
-    let next = store.begin_payment(attempt.invoice, "stripe", NOW.plus_seconds(2)).await.unwrap();
+    let next = store.begin_payment(attempt.invoice, "stripe", NOW.plus_seconds(2), NOW.plus_seconds(2)).await.unwrap();
     assert_ne!(next.id, attempt.id, "one that failed makes room");
     let unknown = store.payment_attempt(PaymentAttemptId::generate()).await.unwrap_err();
     assert!(matches!(unknown, StoreError::NotFound { .. }), "{unknown}");
@@ -84,7 +85,7 @@ async fn attempt_pays_once_whatever_is_told_and_however_often(fixture: Fixture) 
     assert_eq!((invoice.status, invoice.open), (InvoiceStatus::Paid, usd(0)));
     let payments = store.payments(attempt.invoice).await.unwrap();
     assert_eq!((payments.len(), payments[0].method.as_str(), payments[0].reference.as_str()), (1, "stripe", "pi_1"));
-    assert_conflict(store.begin_payment(attempt.invoice, "stripe", NOW).await, "nothing is to be paid");
+    assert_conflict(store.begin_payment(attempt.invoice, "stripe", NOW, NOW).await, "nothing is to be paid");
     for (told, count) in [
         ("SELECT COUNT(*) FROM events WHERE type = 'payment.failed'", 1),
         ("SELECT COUNT(*) FROM events WHERE type = 'payment.succeeded'", 1),
@@ -160,8 +161,8 @@ async fn suspension_is_in_the_change_log_and_ends_with_the_payment(fixture: Fixt
     assert_eq!((unpaid.attempts, unpaid.is_attempted, unpaid.failed_at), (1, true, None));
     let step = |number| CampaignStep { number, at: NOW, action: DunningAction::Suspend };
     let before = store.catalog().await.unwrap().seq;
-    assert!(store.take_dunning_step(&unpaid, step(4), NOW).await.unwrap());
-    assert!(!store.take_dunning_step(&unpaid, step(4), NOW).await.unwrap(), "a step is taken once");
+    assert!(store.take_dunning_step(&unpaid, step(4), None, NOW).await.unwrap().is_some());
+    assert_eq!(store.take_dunning_step(&unpaid, step(4), None, NOW).await.unwrap(), None, "a step is taken once");
     let catalog = store.catalog().await.unwrap();
     assert!(catalog.seq > before, "gateways are told");
     let tenant = catalog.tenants.iter().find(|tenant| tenant.id == attempt.tenant).unwrap();
@@ -170,7 +171,7 @@ async fn suspension_is_in_the_change_log_and_ends_with_the_payment(fixture: Fixt
     store.follow_payment(attempt.id, &succeeded(1_000), NOW).await.unwrap();
     assert_eq!(store.tenant(attempt.tenant).await.unwrap().unpaid, None);
     assert!(store.catalog().await.unwrap().seq > catalog.seq);
-    assert!(!store.take_dunning_step(&unpaid, step(5), NOW).await.unwrap(), "it is paid");
+    assert_eq!(store.take_dunning_step(&unpaid, step(5), None, NOW).await.unwrap(), None, "it is paid");
     let steps = store.dunning_steps(attempt.invoice).await.unwrap();
     assert_eq!(steps.iter().map(|step| step.number).collect::<Vec<_>>(), [4]);
     assert_eq!(fixture.number("SELECT COUNT(*) FROM events WHERE type = 'invoice.unpaid'").await, 1, "told once");

@@ -48,7 +48,7 @@ async fn suspend(fixture: &Fixture, invoice: &Invoice) {
     let page = fixture.store.unpaid_invoices(0).await.unwrap();
     let unpaid = page.iter().find(|unpaid| unpaid.id == invoice.id).unwrap();
     let step = CampaignStep { number: 4, at: now(), action: DunningAction::Suspend };
-    assert!(fixture.store.take_dunning_step(unpaid, step, now()).await.unwrap());
+    assert!(fixture.store.take_dunning_step(unpaid, step, None, now()).await.unwrap().is_some());
 }
 
 async fn pay(fixture: &Fixture, invoice: &Invoice) {

@@ -4,15 +4,17 @@ use async_trait::async_trait;
 use common::{
     api::{
         invoice::{
-            CreditNoteDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody,
-            NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument, RefundBody,
+            CreditNoteDocument, DisputeDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody,
+            NewInvoiceBody, NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument,
+            PayoutDocument, PayoutItemDocument, RefundBody,
         },
         ledger::{BalanceDocument, EntryDocument},
     },
     branding::Branding,
-    id::{InvoiceId, PaymentId, TenantId},
+    id::{InvoiceId, PaymentId, PayoutId, TenantId},
     invoice::{BillingDetails, InvoiceFilter},
     ledger::Account,
+    payment::DisputeStatus,
     time::Micros,
 };
 
@@ -64,6 +66,20 @@ pub(crate) trait Invoices: Send + Sync {
 
     /// Lists attempts to collect an invoice, oldest first.
     async fn payment_attempts(&self, invoice: InvoiceId) -> Result<Vec<PaymentAttemptDocument>, Failure>;
+
+    /// Lists disputes of payments by this tenant and every tenant below it; by all unless stated.
+    async fn disputes(
+        &self,
+        tenant: Option<TenantId>,
+        status: Option<DisputeStatus>,
+    ) -> Result<Vec<DisputeDocument>, Failure>;
+
+    /// Lists payouts to this tenant and every tenant below it, or only those with items that nothing
+    /// explains.
+    async fn payouts(&self, tenant: Option<TenantId>, unmatched: bool) -> Result<Vec<PayoutDocument>, Failure>;
+
+    /// Lists the items of a payout to this tenant.
+    async fn payout_items(&self, tenant: TenantId, payout: PayoutId) -> Result<Vec<PayoutItemDocument>, Failure>;
 
     /// Begins to collect an invoice, or takes on what has begun.
     async fn collect_invoice(&self, invoice: InvoiceId) -> Result<PaymentAttemptDocument, Failure>;

@@ -105,7 +105,7 @@ impl World {
         let config = Config::load(&file, &environment).unwrap();
         let pepper = config.pepper(&environment).unwrap();
         let settings = Arc::new(JobSettings::of(&config, &environment).unwrap());
-        let deliverers = deliverers(&store, &pepper, &config, &environment).unwrap();
+        let deliverers = deliverers(&store, &pepper, &settings.providers, &config, &environment).unwrap();
         let billing = serve(&store, &clock, &config, &pepper, &settings).await;
         let client = Client::new();
         let api = Api::of(&store, &client, &billing, &pepper, (root, clock.now())).await;

@@ -110,6 +110,7 @@ fn path(rule: &Rule, grant: Grant, place: &Place) -> String {
         .replace("{payment}", &place.payment.to_string())
         .replace("{credit_note}", &CreditNoteId::generate().to_string())
         .replace("{coupon}", "SPRING-26")
+        .replace("{payout}", "pyo_01jd0000000000000000000001")
         .replace("{endpoint}", "whk_01jd0000000000000000000001")
         .replace("{entry}", &place.entry.to_string())
         .replace("{message}", "msg_01jd0000000000000000000001")
@@ -211,7 +212,7 @@ fn operations_have_one_rule_and_changes_need_a_write_scope() {
             assert_eq!(of_invoice, names("{invoice}"), "{}", rule.path);
             let is_changed = grant.target == Target::InvoiceIssuer;
             // Whoever owes an invoice may pay it, and change nothing else of it.
-            let pays = rule.path.ends_with("/payment-attempts") && grant.scope.writes;
+            let pays = (names("/payment-attempts") || names("/payment-page")) && grant.scope.writes;
             assert!(!of_invoice || pays || is_changed == grant.scope.writes, "only the issuer changes: {}", rule.path);
             assert_eq!(grant.target == Target::BankEntry, names("{entry}"), "{}", rule.path);
             let of_payment = names("{payment}") && !names("{invoice}");

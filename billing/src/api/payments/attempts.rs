@@ -11,11 +11,11 @@ use common::{
     id::InvoiceId,
 };
 
-use super::provider;
+use super::{OWN_SECONDS, provider};
 use crate::{
     access::Caller,
     api::{parameters::Named, services::Services},
-    payment::{PaymentProvider as _, advance},
+    payment::advance,
     problem::Problem,
 };
 
@@ -38,7 +38,7 @@ pub(in crate::api) async fn collect(
 ) -> Result<Json<PaymentAttemptDocument>, Problem> {
     let (store, now) = (caller.store(), services.clock.now());
     let provider = provider(&services, store.invoice(invoice).await?.issuer)?;
-    let attempt = store.begin_payment(invoice, provider.name(), now).await?;
+    let attempt = store.begin_payment(invoice, provider.name(), now.plus_seconds(OWN_SECONDS), now).await?;
     Ok(Json(advance(&services.store, provider.as_ref(), attempt, now).await?.into()))
 }
 

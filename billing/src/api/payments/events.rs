@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::{
     api::{body::read_up_to, services::Services},
-    payment::{EventError, handle, stripe},
+    payment::{EventError, handle},
     problem::Problem,
 };
 
@@ -79,14 +79,15 @@ pub(in crate::api) async fn take(
     let signature = signature.ok_or_else(|| unauthorized("the header Stripe-Signature is missing".into()))?;
     let body = read_up_to(request.into_body(), EVENT_MAX_BYTES, "an event").await?;
     let now = services.clock.now();
-    account.check(&signature, &body, now).map_err(|error| unauthorized(error.to_string()))?;
+    account.check_event(&signature, &body, now).map_err(|error| unauthorized(error.to_string()))?;
     let invalid = |error: &dyn std::fmt::Display| Problem::new(ProblemCode::BodyInvalid, error.to_string());
     let text = String::from_utf8(body.to_vec()).map_err(|error| invalid(&error))?;
     let Head { id, kind } = serde_json::from_str(&text).map_err(|error| invalid(&error))?;
-    let event = NewProviderEvent { provider: stripe::NAME.to_owned(), issuer: account.issuer(), id, kind, body: text };
+    let event =
+        NewProviderEvent { provider: account.name().to_owned(), issuer: account.issuer(), id, kind, body: text };
     let new = services.store.keep_provider_event(&event, now).await?;
     if new {
-        handle(&services.store, &account, &event, now).await.map_err(|error| match error {
+        handle(&services.store, account.as_ref(), &event, now).await.map_err(|error| match error {
             EventError::Store(error) => error.into(),
             EventError::Provider(error) => super::refused(&error),
         })?;

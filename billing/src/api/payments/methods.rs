@@ -18,7 +18,7 @@ use super::{provider, refused};
 use crate::{
     access::Caller,
     api::{body::Body, parameters::Named, services::Services},
-    payment::{PaymentProvider as _, stripe::Stripe},
+    payment::Provider,
     problem::Problem,
 };
 
@@ -64,11 +64,11 @@ pub(in crate::api) async fn save(
     Named(tenant): Named<TenantId>,
     Body(body): Body<NewPaymentMethodBody>,
 ) -> Result<Json<PaymentMethodDocument>, Problem> {
-    let (issuer, stripe) = issuer(&services, &caller, tenant, body.issuer).await?;
-    let customer = customer(&services, &stripe, (issuer, tenant)).await?;
-    let method = stripe.attach_method(&customer, &body.method).await.map_err(|error| refused(&error))?;
+    let (issuer, provider) = issuer(&services, &caller, tenant, body.issuer).await?;
+    let customer = customer(&services, &provider, (issuer, tenant)).await?;
+    let method = provider.attach_method(&customer, &body.method).await.map_err(|error| refused(&error))?;
     let (store, now) = (caller.store(), services.clock.now());
-    let account = store.save_payment_account((issuer, tenant), stripe.name(), &customer, Some(&method), now).await?;
+    let account = store.save_payment_account((issuer, tenant), provider.name(), &customer, Some(&method), now).await?;
     Ok(Json(account.into()))
 }
 
@@ -91,15 +91,21 @@ pub(in crate::api) async fn page(
     Named(tenant): Named<TenantId>,
     Body(body): Body<NewPaymentPageBody>,
 ) -> Result<Json<PaymentPageDocument>, Problem> {
-    let is_address = body.back_to.starts_with("https://") || body.back_to.starts_with("http://");
-    if !is_address || body.back_to.len() > BACK_TO_MAX_BYTES {
-        let detail = "back_to: write an address as in https://example.com/account";
-        return Err(Problem::new(ProblemCode::Refused, detail));
-    }
-    let (issuer, stripe) = issuer(&services, &caller, tenant, body.issuer).await?;
-    let customer = customer(&services, &stripe, (issuer, tenant)).await?;
-    let page = stripe.setup_page(&customer, &body.back_to).await.map_err(|error| refused(&error))?;
+    check_back_to(&body.back_to)?;
+    let (issuer, provider) = issuer(&services, &caller, tenant, body.issuer).await?;
+    let customer = customer(&services, &provider, (issuer, tenant)).await?;
+    let page = provider.setup_page(&customer, &body.back_to).await.map_err(|error| refused(&error))?;
     Ok(Json(PaymentPageDocument { url: page.url }))
+}
+
+/// Refuses what is no address that a page may lead to.
+pub(super) fn check_back_to(back_to: &str) -> Result<(), Problem> {
+    let is_address = back_to.starts_with("https://") || back_to.starts_with("http://");
+    if is_address && back_to.len() <= BACK_TO_MAX_BYTES {
+        return Ok(());
+    }
+    let detail = "back_to: write an address as in https://example.com/account";
+    Err(Problem::new(ProblemCode::Refused, detail))
 }
 
 /// The issuer that a tenant pays, and its provider: the one that is named, or the tenant above.
@@ -108,7 +114,7 @@ async fn issuer(
     caller: &Caller,
     tenant: TenantId,
     named: Option<TenantId>,
-) -> Result<(TenantId, Arc<Stripe>), Problem> {
+) -> Result<(TenantId, Provider), Problem> {
     let payer = caller.store().tenant(tenant).await?;
     let issuer = named.or(payer.parent).unwrap_or(tenant);
     if !is_above(&services.store, issuer, payer).await? {
@@ -127,18 +133,18 @@ async fn is_above(store: &Store, issuer: TenantId, mut tenant: Tenant) -> Result
 }
 
 /// The tenant's name at the provider, which is told of the tenant if it does not know it.
-async fn customer(
+pub(super) async fn customer(
     services: &Services,
-    stripe: &Stripe,
+    provider: &Provider,
     (issuer, tenant): (TenantId, TenantId),
 ) -> Result<String, Problem> {
     let store = &services.store;
-    if let Some(account) = store.payment_account((issuer, tenant), stripe.name()).await? {
+    if let Some(account) = store.payment_account((issuer, tenant), provider.name()).await? {
         return Ok(account.customer);
     }
     let name = store.tenant(tenant).await?.name;
-    let customer = stripe.create_customer(tenant, &name).await.map_err(|error| refused(&error))?;
+    let customer = provider.create_customer(tenant, &name).await.map_err(|error| refused(&error))?;
     let kept =
-        store.save_payment_account((issuer, tenant), stripe.name(), &customer, None, services.clock.now()).await?;
+        store.save_payment_account((issuer, tenant), provider.name(), &customer, None, services.clock.now()).await?;
     Ok(kept.customer)
 }

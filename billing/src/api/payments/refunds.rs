@@ -12,11 +12,11 @@ use common::{
     id::PaymentId,
 };
 
-use super::provider;
+use super::{OWN_SECONDS, provider};
 use crate::{
     access::Caller,
     api::{body::Body, parameters::Named, services::Services},
-    payment::{PaymentProvider as _, advance_refund},
+    payment::advance_refund,
     problem::Problem,
 };
 
@@ -48,7 +48,7 @@ pub(in crate::api) async fn begin(
     }
     let amount = body.amount(paid.amount.currency());
     let amount = amount.map_err(|error| Problem::new(ProblemCode::Refused, error.to_string()))?;
-    let attempt = store.begin_refund(payment, amount, now).await?;
+    let attempt = store.begin_refund(payment, amount, now.plus_seconds(OWN_SECONDS), now).await?;
     Ok(Json(advance_refund(&services.store, provider.as_ref(), attempt, now).await?.into()))
 }
 

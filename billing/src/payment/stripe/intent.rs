@@ -82,10 +82,17 @@ struct AccountDocument {
 
 /// The members of a setup intent that are read.
 #[derive(Debug, Deserialize)]
-pub(in crate::payment) struct SetupDocument {
-    pub(in crate::payment) customer: Option<String>,
-    pub(in crate::payment) payment_method: Option<String>,
-    pub(in crate::payment) status: String,
+pub(super) struct SetupDocument {
+    customer: Option<String>,
+    payment_method: Option<String>,
+    status: String,
+}
+
+impl SetupDocument {
+    /// The customer and the method that it has saved, once it has.
+    pub(super) fn succeeded(self) -> Option<(String, String)> {
+        self.customer.zip(self.payment_method).filter(|_| self.status == "succeeded")
+    }
 }
 
 impl ErrorDocument {

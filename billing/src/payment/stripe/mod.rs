@@ -4,25 +4,34 @@
 //! that a repetition gets the first answer.
 
 mod amount;
+mod client;
+mod dispute;
+mod event;
 mod intent;
+mod page;
+mod payout;
 mod refund;
 mod signature;
 
-use std::time::Duration;
-
+use client::StripeClient;
 use common::{
     id::TenantId,
-    payment::{PaymentAttempt, RefundAttempt, SavedMethod},
+    money::Money,
+    payment::{PaymentAttempt, RefundAttempt, SavedMethod, ToldDispute, ToldPayout},
     time::Micros,
 };
-pub(super) use intent::SetupDocument;
-use intent::{ErrorDocument, IntentDocument, MethodDocument};
-use refund::{RefundDocument, RefundsDocument};
-use reqwest::{Client, Method, StatusCode, Url, header, redirect};
-use serde::{Deserialize, de::DeserializeOwned};
-pub use signature::{SignatureError, verify};
+use dispute::DisputeDocument;
+use intent::{IntentDocument, MethodDocument, SetupDocument};
+use page::SessionDocument;
+use payout::{BalanceTransactionDocument, PayoutDocument};
+use refund::RefundDocument;
+use serde::Deserialize;
+pub use signature::verify;
 
-use super::provider::{Answer, Intent, PaymentProvider, ProviderError, Refund, SetupPage};
+use super::provider::{
+    About, Answer, Intent, PageState, PaymentPage, PaymentProvider, ProviderError, Refund, Saved, SetupPage,
+    SignatureError,
+};
 
 /// Its name in the store.
 pub const NAME: &str = "stripe";
@@ -30,23 +39,10 @@ pub const NAME: &str = "stripe";
 /// The address of its API unless the settings name another.
 pub const BASE_URL: &str = "https://api.stripe.com";
 
-/// The version of the API that is spoken, whatever the account's own is.
-const VERSION: &str = "2024-06-20";
-
-const CONNECT_TIME_LIMIT: Duration = Duration::from_secs(5);
-
-/// Longest time until the last byte of one answer. Stripe itself takes up to half a minute for a bank.
-const ANSWER_TIME_LIMIT: Duration = Duration::from_secs(40);
-
-/// Longest answer that is read.
-const ANSWER_MAX_BYTES: usize = 1024 * 1024;
-
 /// The account of an issuer with Stripe.
 pub struct Stripe {
-    client: Client,
-    base: Url,
+    client: StripeClient,
     issuer: TenantId,
-    secret_key: String,
     webhook_secrets: Vec<String>,
 }
 
@@ -66,20 +62,9 @@ pub enum StripeSetupError {
     Client(reqwest::Error),
 }
 
-/// A list or a single thing with an error beside it.
-#[derive(Deserialize)]
-struct Failure {
-    error: ErrorDocument,
-}
-
 #[derive(Deserialize)]
 struct Named {
     id: String,
-}
-
-#[derive(Deserialize)]
-struct Session {
-    url: Option<String>,
 }
 
 impl Stripe {
@@ -91,87 +76,11 @@ impl Stripe {
         secret_key: String,
         webhook_secrets: Vec<String>,
     ) -> Result<Self, StripeSetupError> {
-        let refused = |reason: String| StripeSetupError::Url { url: base.to_owned(), reason };
-        let base: Url = base.parse().map_err(|error| refused(format!("{error}")))?;
-        if base.cannot_be_a_base() {
-            return Err(refused("it has no host".into()));
-        }
-        // A second time changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIME_LIMIT)
-            .timeout(ANSWER_TIME_LIMIT)
-            .redirect(redirect::Policy::none())
-            .build()
-            .map_err(StripeSetupError::Client)?;
-        Ok(Self { client, base, issuer, secret_key, webhook_secrets })
+        Ok(Self { client: StripeClient::new(base, secret_key)?, issuer, webhook_secrets })
     }
 
-    /// The tenant that is paid into the account.
-    pub const fn issuer(&self) -> TenantId {
-        self.issuer
-    }
-
-    /// Checks the signature of a webhook.
-    pub fn check(&self, header: &str, body: &[u8], now: Micros) -> Result<(), SignatureError> {
-        verify(header, body, &self.webhook_secrets, now)
-    }
-
-    /// A setup intent, by its id.
-    pub(super) async fn setup(&self, id: &str) -> Result<SetupDocument, ProviderError> {
-        self.ask(Method::GET, &["setup_intents", id], &[], None).await
-    }
-
-    /// A saved method, by its id.
-    pub(super) async fn method(&self, id: &str) -> Result<SavedMethod, ProviderError> {
-        let method: MethodDocument = self.ask(Method::GET, &["payment_methods", id], &[], None).await?;
-        Ok(method.saved())
-    }
-
-    async fn ask<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &[&str],
-        parameters: &[(&str, &str)],
-        idempotency_key: Option<&str>,
-    ) -> Result<T, ProviderError> {
-        let mut url = self.base.clone();
-        let silent = |reason: String| ProviderError::Silent { provider: NAME, reason };
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push("v1").extend(path);
-        }
-        let is_form = method == Method::POST;
-        if !is_form && !parameters.is_empty() {
-            url.query_pairs_mut().extend_pairs(parameters);
-        }
-        let mut request =
-            self.client.request(method, url).bearer_auth(&self.secret_key).header("Stripe-Version", VERSION);
-        if is_form {
-            request = request
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(form(&self.base, parameters));
-        }
-        if let Some(key) = idempotency_key {
-            request = request.header("Idempotency-Key", key);
-        }
-        let answer = request.send().await.map_err(|error| silent(chain(&error.without_url())))?;
-        let status = answer.status();
-        let body = read(answer).await.map_err(silent)?;
-        if status.is_success() {
-            let unexpected = |reason| ProviderError::Unexpected { provider: NAME, reason };
-            return serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()));
-        }
-        Err(refusal(status, &body))
-    }
-
-    async fn intent_of<'a>(
-        &'a self,
-        method: Method,
-        path: &'a [&'a str],
-        parameters: &'a [(&'a str, &'a str)],
-        key: Option<&'a str>,
-    ) -> Result<Intent, ProviderError> {
-        let document: IntentDocument = self.ask(method, path, parameters, key).await?;
+    async fn read_intent(&self, intent: &str) -> Result<Intent, ProviderError> {
+        let document: IntentDocument = self.client.get(&["payment_intents", intent], &[]).await?;
         document.intent().map_err(unexpected)
     }
 
@@ -184,13 +93,23 @@ impl Stripe {
         parameters: &[(&str, &str)],
     ) -> Result<Intent, ProviderError> {
         let key = format!("{}-{verb}", attempt.id);
-        let changed = self.intent_of(Method::POST, &["payment_intents", intent, verb], parameters, Some(&key)).await;
-        match changed {
-            Err(ProviderError::Refused { .. } | ProviderError::Declined { .. }) => {
-                self.intent_of(Method::GET, &["payment_intents", intent], &[], None).await
-            }
-            other => other,
+        let path = ["payment_intents", intent, verb];
+        match self.client.post::<IntentDocument>(&path, parameters, Some(&key)).await {
+            Ok(changed) => changed.intent().map_err(unexpected),
+            Err(ProviderError::Refused { .. } | ProviderError::Declined { .. }) => self.read_intent(intent).await,
+            Err(error) => Err(error),
         }
+    }
+
+    /// A payout with its items, if Stripe knows them.
+    async fn told_payout(&self, payout: PayoutDocument) -> Result<ToldPayout, ProviderError> {
+        let items = if payout.has_items() {
+            let query = [("payout", payout.id.as_str()), ("expand[]", "data.source")];
+            Some(self.client.list::<BalanceTransactionDocument>(&["balance_transactions"], &query).await?)
+        } else {
+            None
+        };
+        payout.told(items).map_err(unexpected)
     }
 }
 
@@ -199,12 +118,24 @@ impl PaymentProvider for Stripe {
         NAME
     }
 
+    fn issuer(&self) -> TenantId {
+        self.issuer
+    }
+
+    fn check_event(&self, signature: &str, body: &[u8], now: Micros) -> Result<(), SignatureError> {
+        verify(signature, body, &self.webhook_secrets, now)
+    }
+
+    fn about(&self, kind: &str, body: &str) -> About {
+        event::about(kind, body)
+    }
+
     fn create_customer<'a>(&'a self, tenant: TenantId, name: &'a str) -> Answer<'a, String> {
         Box::pin(async move {
             let id = tenant.to_string();
             let key = format!("customer-{id}-of-{}", self.issuer);
             let parameters = [("name", name), ("metadata[tollgate_tenant]", id.as_str())];
-            let customer: Named = self.ask(Method::POST, &["customers"], &parameters, Some(&key)).await?;
+            let customer: Named = self.client.post(&["customers"], &parameters, Some(&key)).await?;
             Ok(customer.id)
         })
     }
@@ -218,29 +149,24 @@ impl PaymentProvider for Stripe {
                 ("success_url", back_to),
                 ("cancel_url", back_to),
             ];
-            let session: Session = self.ask(Method::POST, &["checkout", "sessions"], &parameters, None).await?;
-            let missing = || ProviderError::Unexpected { provider: NAME, reason: "the page has no address".into() };
-            Ok(SetupPage { url: session.url.ok_or_else(missing)? })
+            let session: SessionDocument = self.client.post(&["checkout", "sessions"], &parameters, None).await?;
+            Ok(SetupPage { url: session.page().map_err(unexpected)?.url })
         })
     }
 
     fn attach_method<'a>(&'a self, customer: &'a str, method: &'a str) -> Answer<'a, SavedMethod> {
         Box::pin(async move {
             let path = ["payment_methods", method, "attach"];
-            let method: MethodDocument = self.ask(Method::POST, &path, &[("customer", customer)], None).await?;
+            let method: MethodDocument = self.client.post(&path, &[("customer", customer)], None).await?;
             Ok(method.saved())
         })
     }
 
     fn create_intent<'a>(&'a self, attempt: &'a PaymentAttempt) -> Answer<'a, Intent> {
         Box::pin(async move {
-            let amount = amount::to_stripe(attempt.amount).ok_or_else(|| ProviderError::Amount {
-                provider: NAME,
-                amount: attempt.amount.to_string(),
-                reason: "Stripe takes no such amounts",
-            })?;
+            let amount = charged(attempt.amount)?;
             let currency = attempt.amount.currency().code().to_lowercase();
-            let (amount, id, invoice) = (amount.to_string(), attempt.id.to_string(), attempt.invoice.to_string());
+            let (id, invoice) = (attempt.id.to_string(), attempt.invoice.to_string());
             let parameters = [
                 ("amount", amount.as_str()),
                 ("currency", currency.as_str()),
@@ -251,7 +177,8 @@ impl PaymentProvider for Stripe {
                 ("metadata[tollgate_attempt]", id.as_str()),
                 ("metadata[tollgate_invoice]", invoice.as_str()),
             ];
-            self.intent_of(Method::POST, &["payment_intents"], &parameters, Some(&id)).await
+            let made: IntentDocument = self.client.post(&["payment_intents"], &parameters, Some(&id)).await?;
+            made.intent().map_err(unexpected)
         })
     }
 
@@ -264,15 +191,64 @@ impl PaymentProvider for Stripe {
     }
 
     fn intent<'a>(&'a self, _attempt: &'a PaymentAttempt, intent: &'a str) -> Answer<'a, Intent> {
-        Box::pin(async move { self.intent_of(Method::GET, &["payment_intents", intent], &[], None).await })
+        Box::pin(self.read_intent(intent))
+    }
+
+    fn payment_page<'a>(
+        &'a self,
+        attempt: &'a PaymentAttempt,
+        title: &'a str,
+        back_to: &'a str,
+    ) -> Answer<'a, PaymentPage> {
+        Box::pin(async move {
+            let amount = charged(attempt.amount)?;
+            let (currency, id) = (attempt.amount.currency().code().to_lowercase(), attempt.id.to_string());
+            let (invoice, key) = (attempt.invoice.to_string(), format!("{id}-page"));
+            let expires_at = attempt.created_at.plus_seconds(page::OPEN_SECONDS).seconds().to_string();
+            let parameters = [
+                ("mode", "payment"),
+                ("customer", attempt.customer.as_str()),
+                ("line_items[0][quantity]", "1"),
+                ("line_items[0][price_data][currency]", currency.as_str()),
+                ("line_items[0][price_data][unit_amount]", amount.as_str()),
+                ("line_items[0][price_data][product_data][name]", title),
+                ("metadata[tollgate_attempt]", id.as_str()),
+                ("payment_intent_data[metadata][tollgate_attempt]", id.as_str()),
+                ("payment_intent_data[metadata][tollgate_invoice]", invoice.as_str()),
+                ("expires_at", expires_at.as_str()),
+                ("success_url", back_to),
+                ("cancel_url", back_to),
+            ];
+            let session: SessionDocument = self.client.post(&["checkout", "sessions"], &parameters, Some(&key)).await?;
+            session.page().map_err(unexpected)
+        })
+    }
+
+    fn page_state<'a>(&'a self, page: &'a str) -> Answer<'a, PageState> {
+        Box::pin(async move {
+            let session: SessionDocument = self.client.get(&["checkout", "sessions", page], &[]).await?;
+            session.state().map_err(unexpected)
+        })
+    }
+
+    fn close_page<'a>(&'a self, page: &'a str) -> Answer<'a, PageState> {
+        Box::pin(async move {
+            let path = ["checkout", "sessions", page, "expire"];
+            match self.client.post::<SessionDocument>(&path, &[], None).await {
+                Ok(session) => session.state().map_err(unexpected),
+                // It was paid, or closed, meanwhile.
+                Err(ProviderError::Refused { .. }) => self.page_state(page).await,
+                Err(error) => Err(error),
+            }
+        })
     }
 
     fn find_refund<'a>(&'a self, attempt: &'a RefundAttempt) -> Answer<'a, Option<Refund>> {
         Box::pin(async move {
-            let query = [("payment_intent", attempt.payment.reference.as_str()), ("limit", "100")];
-            let found: RefundsDocument = self.ask(Method::GET, &["refunds"], &query, None).await?;
+            let query = [("payment_intent", attempt.payment.reference.as_str())];
+            let found: Vec<RefundDocument> = self.client.list(&["refunds"], &query).await?;
             let id = attempt.id.to_string();
-            let own = found.data.into_iter().find(|refund| refund.is_of(&id));
+            let own = found.into_iter().find(|refund| refund.is_of(&id));
             own.map(|refund| refund.refund().map_err(unexpected)).transpose()
         })
     }
@@ -294,52 +270,62 @@ impl PaymentProvider for Stripe {
                 ("amount", amount.as_str()),
                 ("metadata[tollgate_refund]", id.as_str()),
             ];
-            let made: RefundDocument = self.ask(Method::POST, &["refunds"], &parameters, Some(&id)).await?;
+            let made: RefundDocument = self.client.post(&["refunds"], &parameters, Some(&id)).await?;
             made.refund().map_err(unexpected)
+        })
+    }
+
+    fn saved<'a>(&'a self, setup: &'a str) -> Answer<'a, Option<Saved>> {
+        Box::pin(async move {
+            let setup: SetupDocument = self.client.get(&["setup_intents", setup], &[]).await?;
+            let Some((customer, method)) = setup.succeeded() else { return Ok(None) };
+            let method: MethodDocument = self.client.get(&["payment_methods", &method], &[]).await?;
+            Ok(Some(Saved { customer, method: method.saved() }))
+        })
+    }
+
+    fn dispute<'a>(&'a self, dispute: &'a str) -> Answer<'a, Option<ToldDispute>> {
+        Box::pin(async move {
+            let document: DisputeDocument = self.client.get(&["disputes", dispute], &[]).await?;
+            document.told().map_err(unexpected)
+        })
+    }
+
+    fn disputes_since(&self, since: Micros) -> Answer<'_, Vec<ToldDispute>> {
+        Box::pin(async move {
+            let since = since.seconds().to_string();
+            let found: Vec<DisputeDocument> = self.client.list(&["disputes"], &[("created[gte]", &since)]).await?;
+            let told: Result<Vec<Option<ToldDispute>>, String> = found.into_iter().map(DisputeDocument::told).collect();
+            Ok(told.map_err(unexpected)?.into_iter().flatten().collect())
+        })
+    }
+
+    fn payout<'a>(&'a self, payout: &'a str) -> Answer<'a, ToldPayout> {
+        Box::pin(async move {
+            let document: PayoutDocument = self.client.get(&["payouts", payout], &[]).await?;
+            self.told_payout(document).await
+        })
+    }
+
+    fn payouts_since(&self, since: Micros) -> Answer<'_, Vec<String>> {
+        Box::pin(async move {
+            let since = since.seconds().to_string();
+            let found: Vec<PayoutDocument> = self.client.list(&["payouts"], &[("created[gte]", &since)]).await?;
+            Ok(found.into_iter().map(|payout| payout.id).collect())
         })
     }
 }
 
+/// The amount to charge, in Stripe's units.
+fn charged(amount: Money) -> Result<String, ProviderError> {
+    let units = amount::to_stripe(amount).ok_or_else(|| ProviderError::Amount {
+        provider: NAME,
+        amount: amount.to_string(),
+        reason: "Stripe takes no such amounts",
+    })?;
+    Ok(units.to_string())
+}
+
 fn unexpected(reason: String) -> ProviderError {
     ProviderError::Unexpected { provider: NAME, reason }
-}
-
-/// Parameters as the body of a form. `base` is any URL, whose machinery escapes them.
-fn form(base: &Url, parameters: &[(&str, &str)]) -> String {
-    let mut url = base.clone();
-    url.query_pairs_mut().clear().extend_pairs(parameters);
-    url.query().unwrap_or_default().to_owned()
-}
-
-/// The error that an answer with this status tells.
-fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
-    let error = serde_json::from_slice::<Failure>(body).map(|failure| failure.error).unwrap_or_default();
-    let is_passing = status.is_server_error()
-        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT | StatusCode::REQUEST_TIMEOUT);
-    if is_passing {
-        return ProviderError::Silent { provider: NAME, reason: format!("status {status}") };
-    }
-    if status == StatusCode::PAYMENT_REQUIRED {
-        return ProviderError::Declined { provider: NAME, failure: error.failure() };
-    }
-    let code = error.code.clone().unwrap_or_else(|| format!("status {}", status.as_u16()));
-    ProviderError::Refused { provider: NAME, code, message: error.message.unwrap_or_default() }
-}
-
-/// The body of an answer, if it is not too long.
-async fn read(mut answer: reqwest::Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| chain(&error.without_url()))? {
-        if body.len() + chunk.len() > ANSWER_MAX_BYTES {
-            return Err(format!("its answer is longer than {ANSWER_MAX_BYTES} bytes"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// An error with those that it comes from.
-fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |source| source.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }

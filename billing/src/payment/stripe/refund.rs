@@ -3,6 +3,7 @@
 use common::payment::RefundState;
 use serde::Deserialize;
 
+use super::client::Listed;
 use crate::payment::provider::Refund;
 
 /// The members of a refund that are read.
@@ -20,10 +21,10 @@ struct Metadata {
     tollgate_refund: Option<String>,
 }
 
-/// A page of refunds.
-#[derive(Debug, Deserialize)]
-pub(super) struct RefundsDocument {
-    pub(super) data: Vec<RefundDocument>,
+impl Listed for RefundDocument {
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 impl RefundDocument {

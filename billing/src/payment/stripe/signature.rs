@@ -7,25 +7,10 @@ use common::time::Micros;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// Largest distance between the time of a signature and ours, in seconds: Stripe's own default.
-const TOLERANCE_SECONDS: i64 = 300;
+use crate::payment::provider::{SIGNATURE_TOLERANCE_SECONDS, SignatureError};
 
 /// Longest header that is read.
 const HEADER_MAX_BYTES: usize = 4_096;
-
-/// The reason for which a signature does not count.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SignatureError {
-    /// The header cannot be read.
-    #[error("the header Stripe-Signature is not of the form t=TIME,v1=SIGNATURE")]
-    Malformed,
-    /// The time is too far from ours.
-    #[error("the signature is of {0} s: more than {TOLERANCE_SECONDS} s from now")]
-    Old(i64),
-    /// No signature is made with one of the secrets.
-    #[error("no signature of the header Stripe-Signature is right for this body")]
-    Wrong,
-}
 
 /// Checks the header of a body against any of `secrets`.
 pub fn verify(header: &str, body: &[u8], secrets: &[String], now: Micros) -> Result<(), SignatureError> {
@@ -55,7 +40,7 @@ pub fn verify(header: &str, body: &[u8], secrets: &[String], now: Micros) -> Res
         return Err(SignatureError::Wrong);
     }
     let now_seconds = now.0.div_euclid(Micros::PER_SECOND);
-    if (now_seconds - time).abs() > TOLERANCE_SECONDS {
+    if (now_seconds - time).abs() > SIGNATURE_TOLERANCE_SECONDS {
         return Err(SignatureError::Old(time));
     }
     Ok(())

@@ -103,6 +103,9 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("POST", "/v1/payments/{payment}/refund", BILL),
     ("GET", "/v1/invoices/{invoice}/payment-attempts", READ),
     ("GET", "/v1/invoices/{invoice}/dunning", READ),
+    ("GET", "/v1/invoices/{invoice}/disputes", READ),
+    ("POST", "/v1/invoices/{invoice}/payment-page", BILL),
+    ("GET", "/v1/tenants/{tenant}/payouts/{payout}/items", READ),
     ("GET", "/v1/tenants/{tenant}/payment-methods", READ),
     ("GET", "/v1/payments/{payment}/provider-refunds", READ),
     ("POST", "/v1/payments/{payment}/provider-refunds", BILL),
@@ -130,6 +133,8 @@ const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
     ("GET", "/v1/tenants", "subtree_of", READ),
     ("GET", "/v1/subscriptions", "subtree_of", READ),
     ("GET", "/v1/invoices", "tenant", READ),
+    ("GET", "/v1/disputes", "tenant", READ),
+    ("GET", "/v1/payouts", "tenant", READ),
     ("GET", "/v1/keys", "tenant", READ),
     ("GET", "/v1/admin-keys", "subtree_of", OWN),
     ("GET", "/v1/usage", "tenant", READ),
@@ -156,9 +161,10 @@ const ON_SECRETS: &[(&str, &str, Least)] = &[("POST", "/v1/keys/find", READ), ("
 const ON_TWO: [(&str, &str); 1] = [("POST", "/v1/invoices")];
 
 /// Operations that go to a payment provider, which no issuer here has: whoever may is told that.
-const AT_PROVIDER: [(&str, &str); 4] = [
+const AT_PROVIDER: [(&str, &str); 5] = [
     ("POST", "/v1/payments/{payment}/provider-refunds"),
     ("POST", "/v1/invoices/{invoice}/payment-attempts"),
+    ("POST", "/v1/invoices/{invoice}/payment-page"),
     ("POST", "/v1/tenants/{tenant}/payment-methods"),
     ("POST", "/v1/tenants/{tenant}/payment-methods/page"),
 ];
@@ -215,7 +221,9 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
         ("POST", "/v1/invoices/{invoice}/payment-attempts") => None,
         ("POST", "/v1/payments/{payment}/provider-refunds") => Some(json!({ "amount": "1.00" })),
         ("POST", "/v1/tenants/{tenant}/payment-methods") => Some(json!({ "method": "pm_1" })),
-        ("POST", "/v1/tenants/{tenant}/payment-methods/page") => Some(json!({ "back_to": "https://example.com" })),
+        ("POST", "/v1/tenants/{tenant}/payment-methods/page" | "/v1/invoices/{invoice}/payment-page") => {
+            Some(json!({ "back_to": "https://example.com" }))
+        }
         ("POST", "/v1/bank-entries/{entry}/ignore") => Some(json!({ "reason": "a test" })),
         ("POST", path) if path.contains("{invoice}") => Some(json!({ "reason": "a test" })),
         ("POST", "/v1/keys") => Some(json!({ "tenant": target, "name": "New" })),

@@ -1,8 +1,13 @@
 //! A seller, a buyer who owes an invoice, and a Stripe.
 
-use billing::payment::{
-    Providers, collect, follow_due,
-    stripe::{NAME, Stripe},
+use std::sync::Arc;
+
+use billing::{
+    outbox::{deliver_due, provider::ProviderDeliverer},
+    payment::{
+        Provider, Providers, collect, follow_due, follow_due_disputes, follow_due_payouts, look_for_missed,
+        stripe::{NAME, Stripe},
+    },
 };
 use common::{
     api::invoice::{NewInvoiceBody, NewLineBody},
@@ -11,7 +16,7 @@ use common::{
     money::Currency,
     payment::{AttemptStatus, PaymentAttempt, SavedMethod},
     store::Store,
-    time::{Clock as _, Micros, SystemClock},
+    time::{Clock, FixedClock, Micros, SystemClock},
 };
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -49,7 +54,7 @@ impl Fixture {
         let stripe = LocalStripe::start().unwrap();
         let buyer = customer(&store, root, "Acme", "UTC", "growth").await.id;
         let account = Stripe::new(&stripe.url(), root, "sk_test_12345".into(), vec![SIGNING.into()]).unwrap();
-        let providers = Providers::new([account]);
+        let providers = Providers::new([Arc::new(account) as Provider]);
         Self { deployment, store, stripe, providers, root, buyer, client: Client::new() }
     }
 
@@ -109,6 +114,20 @@ impl Fixture {
         assert!(answer.unwrap().status().is_success());
     }
 
+    /// Tells the stand-in of something that it did not make, such as a dispute.
+    pub(super) async fn put(&self, kind: &str, body: &Value) {
+        let url = format!("{}/_config/{kind}", self.stripe.url());
+        let request = self.client.put(url).header("content-type", "application/json").body(body.to_string());
+        assert!(request.send().await.unwrap().status().is_success());
+    }
+
+    /// Has the stand-in do something that is not Stripe's API.
+    pub(super) async fn configure(&self, path: &str, body: &Value) -> Value {
+        let url = format!("{}/_config/{path}", self.stripe.url());
+        let request = self.client.post(url).header("content-type", "application/json").body(body.to_string());
+        serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap()
+    }
+
     /// Intents that were charged, as localstripe tells, with how often.
     pub(super) async fn charged(&self) -> Vec<(String, i64, u64)> {
         let url = format!("{}/_config/intents", self.stripe.url());
@@ -121,10 +140,21 @@ impl Fixture {
         charged.map(row).collect()
     }
 
-    /// One look of the job.
+    /// One look of the job, and all that the outbox has to ask for then.
     pub(super) async fn look(&self, now: Micros) {
+        self.deliver(now).await;
         follow_due(&self.store, &self.providers, now).await.unwrap();
+        follow_due_disputes(&self.store, &self.providers, now).await.unwrap();
+        follow_due_payouts(&self.store, &self.providers, now).await.unwrap();
+        look_for_missed(&self.store, &self.providers, now).await.unwrap();
         collect(&self.store, &self.providers, now).await.unwrap();
+        self.deliver(now).await;
+    }
+
+    async fn deliver(&self, now: Micros) {
+        let deliverer = ProviderDeliverer::new(self.store.clone(), self.providers.clone());
+        let clock: Arc<dyn Clock> = Arc::new(FixedClock(now));
+        deliver_due(&self.store, &clock, Arc::new(vec![Box::new(deliverer)]), "test").await.unwrap();
     }
 
     pub(super) async fn attempts(&self, invoice: InvoiceId) -> Vec<PaymentAttempt> {
@@ -151,6 +181,7 @@ impl Fixture {
         assert_eq!(self.store.ledger_faults().await.unwrap(), []);
         assert_eq!(self.store.invoice_faults().await.unwrap(), []);
         assert_eq!(self.store.wallet_faults().await.unwrap(), []);
+        assert_eq!(self.store.dispute_faults().await.unwrap(), []);
     }
 }
 

@@ -22,6 +22,7 @@ fn attempt() -> PaymentAttempt {
         status: AttemptStatus::Created,
         intent: None,
         failure: None,
+        page: None,
         action_url: None,
         created_at: Micros(0),
         updated_at: Micros(0),
@@ -72,7 +73,16 @@ async fn requests_have_the_form_that_stripes_own_document_asks_for() {
     let refund = refund(&attempt);
     let _ = stripe.find_refund(&refund).await;
     let _ = stripe.create_refund(&refund).await;
+    let _ = stripe.payment_page(&attempt, "INV-000001", "https://example.com/a?b=c").await;
+    let _ = stripe.page_state("cs_123").await;
+    let _ = stripe.close_page("cs_123").await;
+    let _ = stripe.saved("seti_123").await;
+    let _ = stripe.dispute("dp_123").await;
+    let _ = stripe.disputes_since(Micros(0)).await;
+    // Of the payout that it makes up, Stripe knows the items.
+    let _ = stripe.payout("po_123").await;
+    let _ = stripe.payouts_since(Micros(0)).await;
     let told = mock.log().unwrap();
     let count = |text: &str| told.matches(text).count();
-    assert_eq!((count("Request: "), count("status=200"), count("status=4")), (9, 9, 0), "{told}");
+    assert_eq!((count("Request: "), count("status=200"), count("status=4")), (18, 18, 0), "{told}");
 }

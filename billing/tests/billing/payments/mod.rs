@@ -2,9 +2,12 @@
 //! which checks requests against Stripe's own OpenAPI document.
 
 mod collecting;
+mod disputes;
 mod dunning;
 mod faults;
 mod fixture;
 mod form;
+mod pages;
+mod payouts;
 mod refunds;
 mod webhooks;

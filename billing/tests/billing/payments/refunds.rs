@@ -36,7 +36,7 @@ async fn refund_goes_back_once_whatever_becomes_of_the_answer_and_is_recorded_wi
         if kind != "none" {
             fixture.fault("refunds", kind, 1).await;
         }
-        let attempt = fixture.store.begin_refund(payment.id, usd(3_000), now).await.unwrap();
+        let attempt = fixture.store.begin_refund(payment.id, usd(3_000), now, now).await.unwrap();
         advance_refund(&fixture.store, provider.as_ref(), attempt, now).await.unwrap();
         for minute in 1..4 {
             follow_due_refunds(&fixture.store, &fixture.providers, now.plus_seconds(minute * 61)).await.unwrap();
@@ -60,11 +60,11 @@ async fn refunds_under_way_keep_what_they_take_from_others() {
     let fixture = Fixture::open().await;
     let now = instant("2026-11-01T00:00:00Z");
     let payment = paid(&fixture, now).await;
-    fixture.store.begin_refund(payment.id, usd(3_000), now).await.unwrap();
-    let second = fixture.store.begin_refund(payment.id, usd(1_001), now).await.unwrap_err();
+    fixture.store.begin_refund(payment.id, usd(3_000), now, now).await.unwrap();
+    let second = fixture.store.begin_refund(payment.id, usd(1_001), now, now).await.unwrap_err();
     assert!(matches!(&second, StoreError::Conflict(reason) if reason.starts_with("10.00 USD of")), "{second}");
-    fixture.store.begin_refund(payment.id, usd(1_000), now).await.unwrap();
-    let nothing = fixture.store.begin_refund(payment.id, usd(0), now).await.unwrap_err();
+    fixture.store.begin_refund(payment.id, usd(1_000), now, now).await.unwrap();
+    let nothing = fixture.store.begin_refund(payment.id, usd(0), now, now).await.unwrap_err();
     assert!(matches!(nothing, StoreError::Refused(_)), "{nothing}");
 }
 
@@ -74,7 +74,7 @@ async fn refund_that_cannot_be_recorded_keeps_no_other_from_being_followed() {
     let now = instant("2026-11-01T00:00:00Z");
     let (first, second) = (paid(&fixture, now).await, paid(&fixture, now).await);
     for payment in [&first, &second] {
-        fixture.store.begin_refund(payment.id, usd(1_000), now).await.unwrap();
+        fixture.store.begin_refund(payment.id, usd(1_000), now, now).await.unwrap();
     }
     let odd =
         "CREATE TRIGGER odd BEFORE INSERT ON payments WHEN NEW.refund_of = '{}' BEGIN SELECT RAISE(ABORT, 'odd'); END";

@@ -123,7 +123,7 @@ async fn event_that_comes_before_our_own_answer_names_the_attempt() {
     let invoice = fixture.invoice(now).await;
     // The intent is made, and the answer to us is lost.
     fixture.fault("payment_intents", "silent", 1).await;
-    let attempt = fixture.store.begin_payment(invoice.id, "stripe", now).await.unwrap();
+    let attempt = fixture.store.begin_payment(invoice.id, "stripe", now.plus_seconds(60), now).await.unwrap();
     let provider = fixture.providers.of(fixture.root).unwrap();
     let attempt = billing::payment::advance(&fixture.store, provider.as_ref(), attempt, now).await.unwrap();
     assert_eq!(attempt.intent, None);

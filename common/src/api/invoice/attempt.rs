@@ -24,6 +24,9 @@ pub struct PaymentAttemptDocument {
     pub invoice: InvoiceId,
     /// The provider, as in `stripe`.
     pub provider: String,
+    /// Currency of its amount.
+    #[schema(value_type = String, example = "USD")]
+    pub currency: Currency,
     /// The amount: what was open when it began.
     pub amount: AmountDocument,
     /// Its status.
@@ -36,7 +39,7 @@ pub struct PaymentAttemptDocument {
     pub failure: Option<String>,
     /// True if the same method will not do later either.
     pub is_final: bool,
-    /// Address at which the payer confirms it, if it waits for that.
+    /// Address at which the payer confirms it or pays, if it waits for that.
     #[schema(required = true)]
     pub action_url: Option<String>,
     /// Time at which it began.
@@ -87,6 +90,16 @@ pub struct NewPaymentPageBody {
     pub back_to: String,
 }
 
+/// The page on which an invoice is paid.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewInvoicePage)]
+pub struct NewInvoicePageBody {
+    /// Address that the page leads to in the end.
+    #[schema(max_length = 2_000)]
+    pub back_to: String,
+}
+
 /// The address of a page of the provider.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = PaymentPage)]
@@ -114,6 +127,7 @@ impl From<PaymentAttempt> for PaymentAttemptDocument {
             id: attempt.id,
             invoice: attempt.invoice,
             provider: attempt.provider,
+            currency: attempt.amount.currency(),
             amount: attempt.amount.into(),
             status: attempt.status,
             intent: attempt.intent,

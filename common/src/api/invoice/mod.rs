@@ -3,15 +3,17 @@
 
 mod attempt;
 mod credit_note;
+mod dispute;
 mod draft;
 mod one_off;
 mod payment;
 
 pub use attempt::{
-    DunningStepDocument, NewPaymentMethodBody, NewPaymentPageBody, NewProviderRefundBody, PaymentAttemptDocument,
-    PaymentMethodDocument, PaymentPageDocument, ProviderRefundDocument,
+    DunningStepDocument, NewInvoicePageBody, NewPaymentMethodBody, NewPaymentPageBody, NewProviderRefundBody,
+    PaymentAttemptDocument, PaymentMethodDocument, PaymentPageDocument, ProviderRefundDocument,
 };
 pub use credit_note::{CreditNoteDocument, CreditedLineBody, CreditedLineDocument, NewCreditNoteBody};
+pub use dispute::{DisputeDocument, PayoutDocument, PayoutItemDocument};
 pub use draft::{DraftDocument, PreviewDocument};
 pub use one_off::{NewInvoiceBody, NewLineBody};
 pub use payment::{NewPaymentBody, PaymentDocument, RefundBody};

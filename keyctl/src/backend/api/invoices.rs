@@ -4,15 +4,17 @@ use async_trait::async_trait;
 use common::{
     api::{
         invoice::{
-            CreditNoteDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody,
-            NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument, ReasonBody, RefundBody,
+            CreditNoteDocument, DisputeDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody,
+            NewInvoiceBody, NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument,
+            PayoutDocument, PayoutItemDocument, ReasonBody, RefundBody,
         },
         ledger::{BalanceDocument, BalancesDocument, EntryDocument},
     },
     branding::Branding,
-    id::{InvoiceId, PaymentId, TenantId},
+    id::{InvoiceId, PaymentId, PayoutId, TenantId},
     invoice::{BillingDetails, InvoiceFilter},
     ledger::Account,
+    payment::DisputeStatus,
     time::Micros,
 };
 use reqwest::Method;
@@ -83,6 +85,22 @@ impl Invoices for ApiBackend {
 
     async fn payment_attempts(&self, invoice: InvoiceId) -> Result<Vec<PaymentAttemptDocument>, Failure> {
         Ok(self.get(&["invoices", &invoice.to_string(), "payment-attempts"]).list().await?)
+    }
+
+    async fn disputes(
+        &self,
+        tenant: Option<TenantId>,
+        status: Option<DisputeStatus>,
+    ) -> Result<Vec<DisputeDocument>, Failure> {
+        Ok(self.get(&["disputes"]).query("tenant", tenant).query("status", status).pages(usize::MAX).await?)
+    }
+
+    async fn payouts(&self, tenant: Option<TenantId>, unmatched: bool) -> Result<Vec<PayoutDocument>, Failure> {
+        Ok(self.get(&["payouts"]).query("tenant", tenant).query("unmatched", Some(unmatched)).pages(usize::MAX).await?)
+    }
+
+    async fn payout_items(&self, tenant: TenantId, payout: PayoutId) -> Result<Vec<PayoutItemDocument>, Failure> {
+        Ok(self.get(&["tenants", &tenant.to_string(), "payouts", &payout.to_string(), "items"]).list().await?)
     }
 
     async fn collect_invoice(&self, invoice: InvoiceId) -> Result<PaymentAttemptDocument, Failure> {

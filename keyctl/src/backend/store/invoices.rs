@@ -4,15 +4,17 @@ use async_trait::async_trait;
 use common::{
     api::{
         invoice::{
-            AmountError, CreditNoteDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody, NewInvoiceBody,
-            NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument, RefundBody,
+            AmountError, CreditNoteDocument, DisputeDocument, DunningStepDocument, InvoiceDocument, NewCreditNoteBody,
+            NewInvoiceBody, NewPaymentBody, PaymentAttemptDocument, PaymentDocument, PaymentMethodDocument,
+            PayoutDocument, PayoutItemDocument, RefundBody,
         },
         ledger::{BalanceDocument, EntryDocument},
     },
     branding::Branding,
-    id::{InvoiceId, PaymentId, TenantId},
+    id::{InvoiceId, PaymentId, PayoutId, TenantId},
     invoice::{BillingDetails, Finalized, InvoiceFilter},
     ledger::Account,
+    payment::{DisputeFilter, DisputeStatus, PayoutFilter},
     store::StoreError,
     time::Micros,
 };
@@ -98,9 +100,30 @@ impl Invoices for StoreBackend {
         Ok(self.store.payment_attempts(invoice).await?.into_iter().map(Into::into).collect())
     }
 
+    async fn disputes(
+        &self,
+        tenant: Option<TenantId>,
+        status: Option<DisputeStatus>,
+    ) -> Result<Vec<DisputeDocument>, Failure> {
+        let filter = DisputeFilter { subtree_of: tenant, invoice: None, status };
+        Ok(self.store.disputes(filter, ALL).await?.items.into_iter().map(Into::into).collect())
+    }
+
+    async fn payouts(&self, tenant: Option<TenantId>, unmatched: bool) -> Result<Vec<PayoutDocument>, Failure> {
+        let filter = PayoutFilter { subtree_of: tenant, unmatched };
+        Ok(self.store.payouts(filter, ALL).await?.items.into_iter().map(Into::into).collect())
+    }
+
+    async fn payout_items(&self, tenant: TenantId, payout: PayoutId) -> Result<Vec<PayoutItemDocument>, Failure> {
+        if self.store.payout(payout).await?.issuer != tenant {
+            return Err(StoreError::NotFound { what: "payout", id: payout.to_string() }.into());
+        }
+        Ok(self.store.payout_items(payout).await?.into_iter().map(Into::into).collect())
+    }
+
     async fn collect_invoice(&self, invoice: InvoiceId) -> Result<PaymentAttemptDocument, Failure> {
         // The job of `billing serve`, which has the provider's secrets, takes it on.
-        Ok(self.store.begin_payment(invoice, PROVIDER, self.now).await?.into())
+        Ok(self.store.begin_payment(invoice, PROVIDER, self.now, self.now).await?.into())
     }
 
     async fn dunning_steps(&self, invoice: InvoiceId) -> Result<Vec<DunningStepDocument>, Failure> {

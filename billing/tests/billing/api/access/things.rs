@@ -7,11 +7,12 @@ use common::{
         EntryFilter, EntryStatus,
         statement::{table, table::TableProfile},
     },
-    id::{BankEntryId, InvoiceId, MessageId, PaymentId, TenantId, WebhookEndpointId},
+    id::{BankEntryId, InvoiceId, MessageId, PaymentId, PayoutId, TenantId, WebhookEndpointId},
     invoice::{Address, BilledPeriod, BillingDetails, Finalized, NewCreditNote, NewInvoice},
     key::NewKey,
     money::{Currency, Money},
     outbox::MessageFilter,
+    payment::{PayoutStatus, ToldPayout},
     quota::credit::TopUp,
     store::PageRequest,
     time::{Clock as _, SystemClock, Window},
@@ -163,6 +164,20 @@ async fn bank_entry_of(fixture: &Fixture, tenant: TenantId) -> BankEntryId {
     fixture.store.bank_entries(tenant, filter, page).await.unwrap().items.pop().unwrap().id
 }
 
+/// A payout to the tenant.
+async fn payout_of(fixture: &Fixture, tenant: TenantId) -> PayoutId {
+    let now = SystemClock.now();
+    let told = ToldPayout {
+        id: "po_walk".into(),
+        amount: Money::from_minor(1, Currency::USD),
+        status: PayoutStatus::InTransit,
+        arrives_at: now,
+        created_at: now,
+        items: None,
+    };
+    fixture.store.follow_payout(tenant, "stripe", &told, now).await.unwrap().id
+}
+
 /// The path, with what is the tenant's put in.
 pub(super) async fn path_for(fixture: &Fixture, path: &str, target: TenantId) -> String {
     let now = SystemClock.now();
@@ -186,6 +201,10 @@ pub(super) async fn path_for(fixture: &Fixture, path: &str, target: TenantId) ->
     if path.contains("{grant}") {
         let grant = grant_money(fixture, target).await;
         return path.replace("{tenant}", &target.to_string()).replace("{grant}", &grant);
+    }
+    if path.contains("{payout}") {
+        let payout = payout_of(fixture, target).await;
+        return path.replace("{tenant}", &target.to_string()).replace("{payout}", &payout.to_string());
     }
     if path.contains("{top_up}") {
         let top_up = top_up(fixture, target, path).await;

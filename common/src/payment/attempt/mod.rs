@@ -5,24 +5,24 @@
 //! whoever repeats a step asks for the same intent. What the provider says last counts, so it does
 //! not matter how often and in which order it is heard.
 
-use serde::Serialize;
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+mod outcome;
+mod page;
+mod rows;
 
-use super::{NewPayment, account, by_reference, record};
+use rows::select_attempts;
+use serde::Serialize;
+
+use super::{
+    account,
+    request::{ProviderRequest, ask},
+};
 use crate::{
-    event::{EventType, NewEvent, emit},
+    event::emit,
     id::{InvoiceId, PaymentAttemptId, TenantId},
     invoice::{Invoice, InvoiceStatus, locked},
-    ledger::rows::currency,
     money::Money,
-    store::{
-        Store, StoreError,
-        row::{instant, instant_or_null, parsed},
-        scope,
-        transaction::ChangeTransaction,
-    },
+    store::{Store, StoreError, scope, transaction::ChangeTransaction},
     time::Micros,
-    wallet::{GrantKind, NewWalletGrant, PRIORITY_DEFAULT, WalletKey, grant},
     word::UnknownWord,
 };
 
@@ -57,7 +57,9 @@ pub struct PaymentAttempt {
     pub intent: Option<String>,
     /// The reason for which it failed.
     pub failure: Option<AttemptFailure>,
-    /// Address at which the payer confirms it, if it waits for that.
+    /// The provider's name of the page on which the payer pays, for an attempt of that kind.
+    pub page: Option<String>,
+    /// Address at which the payer confirms it or pays, if it waits for that.
     pub action_url: Option<String>,
     /// Time at which it began.
     pub created_at: Micros,
@@ -108,16 +110,6 @@ pub enum IntentState {
     Failed(AttemptFailure),
 }
 
-macro_rules! select_attempts {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, issuer_id, tenant_id, invoice_id, provider, customer, method, currency, amount, status, intent, \
-             failure, is_final, action_url, created_at, updated_at, check_at FROM payment_attempts ",
-            $rest
-        )
-    };
-}
-
 impl AttemptStatus {
     const ALL: [Self; 5] = [Self::Created, Self::Processing, Self::ActionRequired, Self::Succeeded, Self::Failed];
 
@@ -151,45 +143,19 @@ impl std::fmt::Display for AttemptStatus {
 
 impl Store {
     /// Begins to collect what is open of an invoice with the method that its tenant has saved. An attempt
-    /// that has not ended is given as it is. A conflict: an invoice of which nothing is open, a tenant
+    /// that has not ended is given as it is. The outbox asks the provider from `ask_at` on: whoever asks
+    /// at once himself leaves it some time. A conflict: an invoice of which nothing is open, a tenant
     /// without a saved method.
     pub async fn begin_payment(
         &self,
         invoice: InvoiceId,
         provider: &str,
+        ask_at: Micros,
         now: Micros,
     ) -> Result<PaymentAttempt, StoreError> {
         let mut change = self.begin_change(now).await?;
         let invoice = locked(&mut change, invoice).await?;
-        if let Some(open) = open_of(change.connection(), invoice.id).await? {
-            return Ok(open);
-        }
-        if invoice.status != InvoiceStatus::Finalized || invoice.open.minor() <= 0 {
-            return Err(StoreError::conflict(format!("{} is {}: nothing is to be paid", invoice.id, invoice.status)));
-        }
-        let sides = (invoice.issuer, invoice.tenant);
-        let account = account::find(change.connection(), sides, provider).await?;
-        let Some((customer, method)) = account.and_then(|one| Some((one.customer, one.method?))) else {
-            return Err(StoreError::conflict(format!("{} has saved no payment method at {provider}", invoice.tenant)));
-        };
-        let attempt = PaymentAttempt {
-            id: PaymentAttemptId::generate(),
-            issuer: invoice.issuer,
-            tenant: invoice.tenant,
-            invoice: invoice.id,
-            provider: provider.to_owned(),
-            customer,
-            method: method.id,
-            amount: invoice.open,
-            status: AttemptStatus::Created,
-            intent: None,
-            failure: None,
-            action_url: None,
-            created_at: now,
-            updated_at: now,
-            check_at: Some(now),
-        };
-        insert(change.connection(), &attempt).await?;
+        let attempt = begin(&mut change, &invoice, provider, ask_at).await?;
         change.commit().await?;
         Ok(attempt)
     }
@@ -202,14 +168,14 @@ impl Store {
         now: Micros,
     ) -> Result<PaymentAttempt, StoreError> {
         let mut change = self.begin_change(now).await?;
-        let attempt = lock(&mut change, id).await?;
+        let attempt = rows::lock(&mut change, id).await?;
         match &attempt.intent {
             Some(known) if known == intent => return Ok(attempt),
             Some(known) => return Err(StoreError::conflict(format!("{id} is {known} and not {intent}"))),
             None => {}
         }
         let after = PaymentAttempt { intent: Some(intent.to_owned()), updated_at: now, ..attempt };
-        save(change.connection(), &after).await?;
+        rows::save(change.connection(), &after).await?;
         change.commit().await?;
         Ok(after)
     }
@@ -224,7 +190,7 @@ impl Store {
         now: Micros,
     ) -> Result<PaymentAttempt, StoreError> {
         let mut change = self.begin_change(now).await?;
-        let attempt = lock(&mut change, id).await?;
+        let attempt = rows::lock(&mut change, id).await?;
         let is_over = match attempt.status {
             AttemptStatus::Succeeded => true,
             // A payer may still pay by an intent that had failed.
@@ -236,12 +202,13 @@ impl Store {
         }
         let after = attempt.after(state, now);
         if let IntentState::Succeeded(amount) = state {
-            take(&mut change, &after, *amount).await?;
+            outcome::take(&mut change, &after, *amount).await?;
         }
-        save(change.connection(), &after).await?;
-        if let Some(failure) = &after.failure {
+        rows::save(change.connection(), &after).await?;
+        // Nobody needs to hear that a page was left.
+        if let Some(failure) = after.failure.as_ref().filter(|_| !after.is_by_page()) {
             let invoice = locked(&mut change, after.invoice).await?;
-            emit(change.connection(), &[failed(&after, failure, &invoice)], now).await?;
+            emit(change.connection(), &[outcome::failed(&after, failure, &invoice)], now).await?;
         }
         change.commit().await?;
         Ok(after)
@@ -275,7 +242,7 @@ impl Store {
             .bind(i64::from(limit))
             .fetch_all(&self.pool)
             .await?;
-        rows.iter().map(read).collect()
+        rows.iter().map(rows::read).collect()
     }
 
     /// An attempt.
@@ -283,7 +250,7 @@ impl Store {
         let row =
             sqlx::query(select_attempts!("WHERE id = $1")).bind(id.to_string()).fetch_optional(&self.pool).await?;
         let attempt =
-            row.as_ref().map(read).transpose()?.ok_or_else(|| StoreError::not_found("payment attempt", &id))?;
+            row.as_ref().map(rows::read).transpose()?.ok_or_else(|| StoreError::not_found("payment attempt", &id))?;
         let mut connection = self.pool.acquire().await?;
         if scope::holds_tenant(&mut connection, self.acting.scope, attempt.tenant).await? {
             return Ok(attempt);
@@ -304,7 +271,7 @@ impl Store {
             .bind(issuer.to_string())
             .fetch_optional(&self.pool)
             .await?;
-        row.as_ref().map(read).transpose()
+        row.as_ref().map(rows::read).transpose()
     }
 
     /// Attempts to collect an invoice, oldest first.
@@ -314,8 +281,50 @@ impl Store {
             .bind(invoice.to_string())
             .fetch_all(&self.pool)
             .await?;
-        rows.iter().map(read).collect()
+        rows.iter().map(rows::read).collect()
     }
+}
+
+/// Begins to collect what is open of a locked invoice, with the message to its provider.
+pub(super) async fn begin(
+    change: &mut ChangeTransaction,
+    invoice: &Invoice,
+    provider: &str,
+    ask_at: Micros,
+) -> Result<PaymentAttempt, StoreError> {
+    let now = change.now();
+    if let Some(open) = rows::open_of(change.connection(), invoice.id).await? {
+        return Ok(open);
+    }
+    if invoice.status != InvoiceStatus::Finalized || invoice.open.minor() <= 0 {
+        return Err(StoreError::conflict(format!("{} is {}: nothing is to be paid", invoice.id, invoice.status)));
+    }
+    let sides = (invoice.issuer, invoice.tenant);
+    let account = account::find(change.connection(), sides, provider).await?;
+    let Some((customer, method)) = account.and_then(|one| Some((one.customer, one.method?))) else {
+        return Err(StoreError::conflict(format!("{} has saved no payment method at {provider}", invoice.tenant)));
+    };
+    let attempt = PaymentAttempt {
+        id: PaymentAttemptId::generate(),
+        issuer: invoice.issuer,
+        tenant: invoice.tenant,
+        invoice: invoice.id,
+        provider: provider.to_owned(),
+        customer,
+        method: method.id,
+        amount: invoice.open,
+        status: AttemptStatus::Created,
+        intent: None,
+        failure: None,
+        page: None,
+        action_url: None,
+        created_at: now,
+        updated_at: now,
+        check_at: Some(ask_at.plus_seconds(CHECK_SECONDS)),
+    };
+    rows::insert(change.connection(), &attempt).await?;
+    ask(change, invoice, provider, (ProviderRequest::Collect(attempt.id), attempt.amount), ask_at).await?;
+    Ok(attempt)
 }
 
 impl PaymentAttempt {
@@ -338,148 +347,4 @@ impl PaymentAttempt {
             }
         }
     }
-}
-
-/// The event of a failure. It keeps its order with the events of its invoice.
-fn failed(attempt: &PaymentAttempt, failure: &AttemptFailure, invoice: &Invoice) -> NewEvent {
-    let data = serde_json::json!({
-        "id": attempt.id,
-        "invoice": attempt.invoice,
-        "invoice_number": invoice.number,
-        "issuer": { "tenant": attempt.issuer, "name": invoice.content.issuer.name },
-        "buyer": { "tenant": attempt.tenant, "name": invoice.content.buyer.name },
-        "currency": attempt.amount.currency().code(),
-        "amount": attempt.amount.digits(),
-        "open": invoice.open.digits(),
-        "method": attempt.provider,
-        "reason": failure.code,
-        "final": failure.is_final,
-    });
-    NewEvent { kind: EventType::PaymentFailed, tenant: attempt.tenant, object: attempt.invoice.to_string(), data }
-}
-
-/// Records what an attempt has brought: as much as is open pays the invoice, the rest is the tenant's
-/// money with the issuer.
-async fn take(change: &mut ChangeTransaction, attempt: &PaymentAttempt, amount: Money) -> Result<(), StoreError> {
-    let now = change.now();
-    let Some(intent) = attempt.intent.clone() else {
-        return Err(StoreError::conflict(format!("{} is paid, and the provider has no name for it", attempt.id)));
-    };
-    let invoice: Invoice = locked(change, attempt.invoice).await?;
-    let open = if invoice.status == InvoiceStatus::Finalized { invoice.open.minor().max(0) } else { 0 };
-    let paid = Money::from_minor(amount.minor().min(open), amount.currency());
-    let is_recorded = by_reference(change, &invoice, &attempt.provider, &intent).await?.is_some();
-    if is_recorded {
-        return Ok(());
-    }
-    if !paid.is_zero() {
-        let new = NewPayment {
-            invoice: invoice.id,
-            amount: paid,
-            method: attempt.provider.clone(),
-            reference: intent.clone(),
-            received_at: now,
-        };
-        record(change, &invoice, &new).await?;
-    }
-    let rest = amount.checked_sub(paid).map_err(|error| StoreError::refused(format!("amount: {error}")))?;
-    if rest.is_zero() {
-        return Ok(());
-    }
-    let key = WalletKey { issuer: attempt.issuer, tenant: attempt.tenant, currency: rest.currency() };
-    let grant = NewWalletGrant {
-        issuer: Some(attempt.issuer),
-        tenant: attempt.tenant,
-        amount: rest,
-        kind: GrantKind::Paid,
-        priority: PRIORITY_DEFAULT,
-        expires_at: None,
-        reference: intent,
-        reason: Some(format!("paid for {} beyond what was open", invoice.number)),
-    };
-    grant::insert(change.connection(), &key, &grant, now).await.map(drop)
-}
-
-/// An attempt that nobody else changes up to the end of the transaction.
-async fn lock(change: &mut ChangeTransaction, id: PaymentAttemptId) -> Result<PaymentAttempt, StoreError> {
-    sqlx::query("UPDATE payment_attempts SET status = status WHERE id = $1")
-        .bind(id.to_string())
-        .execute(change.connection())
-        .await?;
-    let row =
-        sqlx::query(select_attempts!("WHERE id = $1")).bind(id.to_string()).fetch_optional(change.connection()).await?;
-    row.as_ref().map(read).transpose()?.ok_or_else(|| StoreError::not_found("payment attempt", &id))
-}
-
-/// The attempt of an invoice that has not ended.
-async fn open_of(connection: &mut AnyConnection, invoice: InvoiceId) -> Result<Option<PaymentAttempt>, StoreError> {
-    let row = sqlx::query(select_attempts!("WHERE invoice_id = $1 AND check_at IS NOT NULL"))
-        .bind(invoice.to_string())
-        .fetch_optional(connection)
-        .await?;
-    row.as_ref().map(read).transpose()
-}
-
-async fn insert(connection: &mut AnyConnection, attempt: &PaymentAttempt) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO payment_attempts (id, issuer_id, tenant_id, invoice_id, provider, customer, method, currency, \
-         amount, status, created_at, updated_at, check_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-    )
-    .bind(attempt.id.to_string())
-    .bind(attempt.issuer.to_string())
-    .bind(attempt.tenant.to_string())
-    .bind(attempt.invoice.to_string())
-    .bind(&attempt.provider)
-    .bind(&attempt.customer)
-    .bind(&attempt.method)
-    .bind(attempt.amount.currency().code())
-    .bind(attempt.amount.minor())
-    .bind(attempt.status.as_str())
-    .bind(attempt.created_at.0)
-    .bind(attempt.updated_at.0)
-    .bind(attempt.check_at.map(|at| at.0))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn save(connection: &mut AnyConnection, attempt: &PaymentAttempt) -> Result<(), StoreError> {
-    let failure = attempt.failure.as_ref();
-    sqlx::query(
-        "UPDATE payment_attempts SET status = $1, intent = $2, failure = $3, is_final = $4, action_url = $5, \
-         updated_at = $6, check_at = $7 WHERE id = $8",
-    )
-    .bind(attempt.status.as_str())
-    .bind(attempt.intent.clone())
-    .bind(failure.map(|failure| failure.code.clone()))
-    .bind(i64::from(failure.is_some_and(|failure| failure.is_final)))
-    .bind(attempt.action_url.clone())
-    .bind(attempt.updated_at.0)
-    .bind(attempt.check_at.map(|at| at.0))
-    .bind(attempt.id.to_string())
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-fn read(row: &AnyRow) -> Result<PaymentAttempt, StoreError> {
-    let failure: Option<String> = row.try_get("failure")?;
-    let is_final = row.try_get::<i64, _>("is_final")? != 0;
-    Ok(PaymentAttempt {
-        id: parsed(row, "id")?,
-        issuer: parsed(row, "issuer_id")?,
-        tenant: parsed(row, "tenant_id")?,
-        invoice: parsed(row, "invoice_id")?,
-        provider: row.try_get("provider")?,
-        customer: row.try_get("customer")?,
-        method: row.try_get("method")?,
-        amount: Money::from_minor(row.try_get("amount")?, currency(row)?),
-        status: parsed(row, "status")?,
-        intent: row.try_get("intent")?,
-        failure: failure.map(|code| AttemptFailure { code, is_final }),
-        action_url: row.try_get("action_url")?,
-        created_at: instant(row, "created_at")?,
-        updated_at: instant(row, "updated_at")?,
-        check_at: instant_or_null(row, "check_at")?,
-    })
 }

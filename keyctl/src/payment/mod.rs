@@ -1,5 +1,8 @@
 //! `keyctl payment`: payments of invoices, and what is done to get them.
 
+mod dispute;
+mod payout;
+
 use clap::{Args, Subcommand};
 use common::{
     api::invoice::{
@@ -9,6 +12,10 @@ use common::{
     time::Micros,
 };
 
+use self::{
+    dispute::DisputesArgs,
+    payout::{PayoutArgs, PayoutsArgs},
+};
 use crate::{
     bank_entry::{
         ASSIGN_HELP, AssignArgs, ENTRIES_HELP, EntriesArgs, IGNORE_HELP, IMPORT_HELP, IgnoreArgs, ImportArgs,
@@ -24,7 +31,9 @@ Examples:
   keyctl payment list inv_01jd0000000000000000000001
   keyctl payment collect inv_01jd0000000000000000000001
   keyctl payment import ten_01jd0000000000000000000000 statement.xml
-  keyctl payment methods ten_01jd0000000000000000000000";
+  keyctl payment methods ten_01jd0000000000000000000000
+  keyctl payment disputes --status open
+  keyctl payment payouts --unmatched";
 
 const COLLECT_HELP: &str = "\
 What is open is charged to the method that the tenant has saved at the issuer's payment provider. An attempt that has
@@ -100,6 +109,15 @@ pub(crate) enum PaymentCommand {
     /// List the payment methods that a tenant has saved
     #[command(after_help = METHODS_HELP)]
     Methods(MethodsArgs),
+    /// List disputes: payments that payers' banks take back
+    #[command(after_help = dispute::HELP)]
+    Disputes(DisputesArgs),
+    /// List payouts: what payment providers send to issuers' banks
+    #[command(after_help = payout::LIST_HELP)]
+    Payouts(PayoutsArgs),
+    /// List what a payout consists of
+    #[command(after_help = payout::HELP)]
+    Payout(PayoutArgs),
 }
 
 /// The arguments of `keyctl payment record`.
@@ -186,6 +204,9 @@ impl PaymentCommand {
             Self::Methods(MethodsArgs { tenant }) => {
                 return context.output.show(&backend.payment_methods(tenant).await?);
             }
+            Self::Disputes(arguments) => return arguments.run(context).await,
+            Self::Payouts(arguments) => return arguments.run(context).await,
+            Self::Payout(arguments) => return arguments.run(context).await,
         };
         context.output.show(&payment)
     }
@@ -225,7 +246,7 @@ impl View for PaymentAttemptDocument {
             ("id", self.id.to_string()),
             ("invoice", self.invoice.to_string()),
             ("provider", self.provider.clone()),
-            ("amount", self.amount.amount.clone()),
+            ("amount", format!("{} {}", self.amount.amount, self.currency.code())),
             ("status", self.status.to_string()),
             ("failure", or_dash(self.failure.as_ref())),
             ("intent", or_dash(self.intent.as_ref())),
