@@ -11,6 +11,7 @@ mod table;
 use std::collections::HashSet;
 
 use common::{
+    deferral::DeferralFault,
     id::{BankEntryId, TenantId},
     invoice::InvoiceFault,
     ledger::LedgerFault,
@@ -86,6 +87,9 @@ pub struct Report {
     pub invoices: Vec<InvoiceFault>,
     /// Entries of bank statements that are not what was recorded of them, at most 100.
     pub bank_entries: Vec<BankEntryId>,
+    /// Fees in advance that are not what the ledger has left of them, or were not recognized by
+    /// exact time; at most 100 of each kind.
+    pub deferrals: Vec<DeferralFault>,
     /// Tenants whose disputed money is not that of their open disputes, at most 100.
     pub disputes: Vec<DisputeFault>,
 }
@@ -145,6 +149,7 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
         ledger: store.ledger_faults().await?,
         wallets: store.wallet_faults().await?,
         invoices: store.invoice_faults().await?,
+        deferrals: store.deferral_faults().await?,
         bank_entries: store.bank_entry_faults().await?,
         disputes: store.dispute_faults().await?,
     };
@@ -190,6 +195,9 @@ impl Report {
         }
         if !self.bank_entries.is_empty() {
             faults.push(format!("{} bank entries are not what was recorded of them", self.bank_entries.len()));
+        }
+        if !self.deferrals.is_empty() {
+            faults.push(format!("{} fees in advance are not what the ledger has left of them", self.deferrals.len()));
         }
         if !self.disputes.is_empty() {
             faults.push(format!("{} accounts of disputed money do not agree", self.disputes.len()));

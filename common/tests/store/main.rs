@@ -14,6 +14,7 @@ mod change_feed;
 mod change_log;
 mod credit;
 mod dead_letters;
+mod deferral;
 mod dispute;
 mod export;
 mod fixture;
