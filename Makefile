@@ -46,7 +46,7 @@ miri: ## Let miri judge the journal's ring; needs a nightly toolchain
 	$(CARGO) +nightly miri test -p journal-ring
 
 .PHONY: mutants
-mutants: ## Change rating, prices, proration, tax and postings at one place at a time and expect a test to fail; ARGS=-f FILE: a part of it
+mutants: ## Change rating, prices, proration, tax and postings at one place at a time and expect a test to fail; ARGS="-F NAMES": a part of it
 	@scripts/install.sh build mutants
 	@scripts/mutants/run.sh $(ARGS)
 
