@@ -1,4 +1,5 @@
-//! The text in which metrics are shown: that of Prometheus, or `OpenMetrics` for those who ask for it.
+//! The text in which metrics are shown: that of Prometheus, or `OpenMetrics` for those who ask for
+//! it.
 
 use std::fmt::Write as _;
 
@@ -15,8 +16,8 @@ pub struct Exposition {
     pub text: String,
 }
 
-/// Writes metrics in `OpenMetrics` if the value of the header `Accept` names it, else in the text format
-/// of Prometheus.
+/// Writes metrics in `OpenMetrics` if the value of the header `Accept` names it, else in the text
+/// format of Prometheus.
 pub fn expose(families: &[MetricFamily], accept: Option<&str>) -> prometheus::Result<Exposition> {
     let text = TextEncoder::new().encode_to_string(families)?;
     if accept.is_some_and(accepts_open_metrics) {
@@ -34,8 +35,8 @@ fn accepts_open_metrics(accept: &str) -> bool {
     })
 }
 
-/// Rewrites the text format of Prometheus: a counter's family has its name without `_total`, quotes in
-/// the help are escaped, and a line says that this is the end.
+/// Rewrites the text format of Prometheus: a counter's family has its name without `_total`, quotes
+/// in the help are escaped, and a line says that this is the end.
 fn open_metrics(text: &str) -> String {
     let mut written = String::with_capacity(text.len() + 16);
     let mut lines = text.lines().peekable();

@@ -1,9 +1,9 @@
 //! Finds the registrations of metrics in Rust source files.
 //!
-//! A registration is a call whose first argument is the name, as in `counter("tollgate_..", "help")` or
-//! `IntCounterVec::new(Opts::new("tollgate_..", "help"), &["label"])`. The type and the labels come from
-//! the call, from the call around it, from the closure that it calls, or from the call that is later
-//! given its variable.
+//! A registration is a call whose first argument is the name, as in `counter("tollgate_..",
+//! "help")` or `IntCounterVec::new(Opts::new("tollgate_..", "help"), &["label"])`. The type and the
+//! labels come from the call, from the call around it, from the closure that it calls, or from the
+//! call that is later given its variable.
 
 use std::{
     collections::HashMap,

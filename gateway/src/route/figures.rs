@@ -66,8 +66,8 @@ impl Figures {
         self.seconds.get_or_init(|| SECONDS.with_label_values(&[route])).observe(elapsed.as_secs_f64());
     }
 
-    /// Counts the time from the header of a request of the route of this name to the first choice of
-    /// a server.
+    /// Counts the time from the header of a request of the route of this name to the first choice
+    /// of a server.
     pub(crate) fn admitted(&self, route: &str, elapsed: Duration) {
         self.admission.get_or_init(|| ADMISSION.with_label_values(&[route])).observe(elapsed.as_secs_f64());
     }

@@ -1,8 +1,8 @@
 //! `keyctl export`, `diff` and `apply`: tenants, plans, subscriptions, admin keys and webhooks as a
 //! file that people review.
 //!
-//! Invariants: a file with any fault changes nothing; applying what was exported changes nothing; no
-//! file and no answer holds a secret.
+//! Invariants: a file with any fault changes nothing; applying what was exported changes nothing;
+//! no file and no answer holds a secret.
 
 mod change;
 mod compare;

@@ -1,5 +1,5 @@
-//! The image: its Dockerfile, its configuration, its health check, and, when asked for, its root file
-//! system in a chroot.
+//! The image: its Dockerfile, its configuration, its health check, and, when asked for, its root
+//! file system in a chroot.
 
 use std::{
     io::{Read as _, Write as _},

@@ -1,5 +1,5 @@
-//! A Prometheus scrapes the real programs under load: what they show is what the page lists, and every
-//! query of the dashboards and every recording rule returns data.
+//! A Prometheus scrapes the real programs under load: what they show is what the page lists, and
+//! every query of the dashboards and every recording rule returns data.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, process::Command, time::Duration};
 
@@ -80,7 +80,8 @@ fn queries(dashboard: &str) -> Vec<String> {
     targets.map(|target| target["expr"].as_str().unwrap().replace("$__rate_interval", "30s")).collect()
 }
 
-/// Compares a page of metrics in `OpenMetrics` with the registrations: type and labels of each family.
+/// Compares a page of metrics in `OpenMetrics` with the registrations: type and labels of each
+/// family.
 fn assert_as_registered(page: &str, metrics: &BTreeMap<String, Metric>) -> usize {
     let mut seen = 0;
     for line in page.lines().filter(|line| line.starts_with("# TYPE tollgate_")) {

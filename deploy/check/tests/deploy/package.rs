@@ -1,5 +1,5 @@
-//! The files of a release: archive, Debian package and checksums. Stripping and packing the programs
-//! takes minutes: `make deploy-test` runs it.
+//! The files of a release: archive, Debian package and checksums. Stripping and packing the
+//! programs takes minutes: `make deploy-test` runs it.
 
 use std::{
     fs,
