@@ -8,6 +8,7 @@ mod admin_key;
 mod audit_log;
 mod backend;
 mod bank_entry;
+mod catalog;
 mod class;
 mod cli;
 mod completions;

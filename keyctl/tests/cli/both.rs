@@ -57,6 +57,13 @@ plans:
     flat_fee: "5.00"
 "#;
 
+const CATALOG: &str = r#"
+catalog: 1
+tenants:
+  - { ref: top, name: Example API, kind: root }
+  - { ref: fresh, parent: top, name: Fresh, zone: Europe/Berlin, subscription: { plan: basic, discount_percent: "7.50" } }
+"#;
+
 const SCRIPT: &[Step] = &[
     ("", "plan apply plans.yaml"),
     ("", "plan apply plans.yaml"),
@@ -144,7 +151,7 @@ const SCRIPT: &[Step] = &[
     ("", "wallet top-ups --tenant {acme}"),
     ("", "wallet confirm top_01jd0000000000000000000009 --tenant {acme}"),
     ("hooks", "webhook create --tenant {acme} --name CRM --url https://hooks.invalid/x --types invoice.paid"),
-    ("", "invoice issue --tenant {acme} --currency EUR --line Work=10.00"),
+    ("", "invoice issue --tenant {acme} --issuer {south} --currency EUR --line Work=10.00"),
     ("", "payment import {south} statement.csv --profile bank.yaml"),
     ("", "payment import {south} statement.csv --profile bank.yaml"),
     ("", "payment import {south} statement.csv"),
@@ -174,6 +181,10 @@ const SCRIPT: &[Step] = &[
     ("", "outbox list"),
     ("", "outbox list --tenant ten_01jd0000000000000000000009"),
     ("", "outbox replay msg_01jd0000000000000000000009 --tenant {acme}"),
+    ("", "apply -f catalog.yaml"),
+    ("", "diff -f catalog.yaml"),
+    ("", "apply -f faulty.yaml"),
+    ("", "export"),
     ("", "tenant delete {inheriting}"),
     ("", "tenant list --status deleted"),
     ("", "tenant show ten_01jd0000000000000000000009"),
@@ -241,6 +252,8 @@ impl Side {
         fixture.file("bank.yaml", "account: DE1\ncurrency: EUR\n");
         fixture.file("statement.csv", "date,amount,text\n2026-11-20,10.00,INV-000001\n2026-11-20,1.00,a\n");
         fixture.file("changed.yaml", &PLANS.replace("10.00", "12.00"));
+        fixture.file("catalog.yaml", CATALOG);
+        fixture.file("faulty.yaml", &CATALOG.replace("parent: top", "parent: nowhere").replace("growth", "nothing"));
         let root = fixture.root();
         let owner = ["admin-key", "create", "--tenant", &root, "--name", "owner", "--role", "owner"];
         let token = text(&fixture.json(&owner)["secret"]);
