@@ -69,6 +69,11 @@ miri: ## Let miri judge the journal's ring; needs a nightly toolchain
 	@scripts/install.sh build miri
 	$(CARGO) +nightly miri test -p journal-ring
 
+.PHONY: mutants
+mutants: ## Change rating, prices, proration, tax and postings at one place at a time and expect a test to fail; ARGS="-F NAMES": a part of it
+	@scripts/install.sh build mutants
+	@scripts/mutants/run.sh $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## Fuzz what reads requests, the journal's files, snapshots and usage batches, for TIME=60 seconds each; needs a nightly toolchain
 	@scripts/install.sh build fuzz

