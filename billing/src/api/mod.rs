@@ -81,6 +81,7 @@ pub fn router(services: Services) -> Router {
     };
     routes()
         .into_iter()
+        .chain(routes_of_messages())
         .chain(routes_of_pages())
         .fold(Router::new(), |router, (path, methods)| router.route(path, guarded(path, methods)))
         .merge(web::router(&services.pages))
@@ -127,16 +128,6 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/tenants/{tenant}/branding", get(branding::show).put(branding::replace)),
         ("/v1/tenants/{tenant}/statement/pdf", get(invoices::papers::statement)),
         ("/v1/tenants/{tenant}/invoice-preview", get(invoices::preview::show)),
-        ("/v1/tenants/{tenant}/webhook-endpoints", get(webhook_endpoints::list).post(webhook_endpoints::create)),
-        (
-            "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}",
-            get(webhook_endpoints::show).patch(webhook_endpoints::update).delete(webhook_endpoints::delete),
-        ),
-        ("/v1/tenants/{tenant}/webhook-endpoints/{endpoint}/rotate", post(webhook_endpoints::deliveries::rotate)),
-        ("/v1/tenants/{tenant}/webhook-endpoints/{endpoint}/replay", post(webhook_endpoints::deliveries::replay)),
-        ("/v1/tenants/{tenant}/mail", get(mail::show).put(mail::replace)),
-        ("/v1/tenants/{tenant}/outbox/{message}/replay", post(outbox::replay)),
-        ("/v1/outbox", get(outbox::list)),
         ("/v1/tenants/{tenant}/ledger/balances", get(ledger::balances)),
         ("/v1/tenants/{tenant}/ledger/entries", get(ledger::entries)),
         ("/v1/tenants/{tenant}/ledger/trial-balance", get(ledger::trial_balance)),
@@ -197,6 +188,22 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/usage/events/revert", post(usage_events::revert)),
         ("/v1/usage/thresholds", get(thresholds::list)),
         ("/v1/audit", get(audit_log::list)),
+    ]
+}
+
+/// Routes of what leaves the system.
+fn routes_of_messages() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
+    vec![
+        ("/v1/tenants/{tenant}/webhook-endpoints", get(webhook_endpoints::list).post(webhook_endpoints::create)),
+        (
+            "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}",
+            get(webhook_endpoints::show).patch(webhook_endpoints::update).delete(webhook_endpoints::delete),
+        ),
+        ("/v1/tenants/{tenant}/webhook-endpoints/{endpoint}/rotate", post(webhook_endpoints::deliveries::rotate)),
+        ("/v1/tenants/{tenant}/webhook-endpoints/{endpoint}/replay", post(webhook_endpoints::deliveries::replay)),
+        ("/v1/tenants/{tenant}/mail", get(mail::show).put(mail::replace)),
+        ("/v1/tenants/{tenant}/outbox/{message}/replay", post(outbox::replay)),
+        ("/v1/outbox", get(outbox::list)),
     ]
 }
 

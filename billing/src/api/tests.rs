@@ -78,7 +78,8 @@ async fn document_covers_exactly_the_existing_operations() {
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
     let documented: BTreeSet<_> = paths.keys().map(String::as_str).collect();
-    assert_eq!(documented, routes().into_iter().chain(routes_of_pages()).map(|(path, _)| path).collect());
+    let routes = routes().into_iter().chain(routes_of_messages()).chain(routes_of_pages());
+    assert_eq!(documented, routes.map(|(path, _)| path).collect());
     for (path, operations) in paths {
         for method in METHODS {
             let answered = served.request(method.clone(), path).await;

@@ -290,6 +290,8 @@ async fn serve(
         reach: Reach::of(&config.webhooks),
         registry,
         providers: settings.providers.clone(),
+        settings: Arc::default(),
+        pages: billing::config::PagesConfig::default(),
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -229,12 +229,12 @@ async fn person_signs_in_through_the_identity_provider_and_no_browser_sees_a_tok
     let begun = client.get(here("/v1/sessions/oidc?app=console")).send().await.unwrap();
     assert_eq!(begun.status(), 303);
     let header = |response: &reqwest::Response, name: &str| response.headers()[name].to_str().unwrap().to_owned();
-    let begin = header(&begun, "location");
-    assert!(begin.contains("code_challenge_method=S256") && begin.contains("state="), "{begin}");
+    let at_provider = header(&begun, "location");
+    assert!(at_provider.contains("code_challenge_method=S256") && at_provider.contains("state="), "{at_provider}");
     let own = header(&begun, "set-cookie");
     assert!(own.contains("HttpOnly; SameSite=Lax"), "{own}");
     let own = own.split(';').next().unwrap().to_owned();
-    let back = log_in(&provider, &begin, &format!("admin.{root}")).await;
+    let back = log_in(&provider, &at_provider, &format!("admin.{root}")).await;
     let path = back.strip_prefix(PUBLIC).unwrap();
 
     // Whoever has not begun the sign-in gets nothing by its code.
