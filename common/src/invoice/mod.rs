@@ -12,7 +12,7 @@ mod close;
 mod content;
 pub mod correction;
 mod credit_note;
-mod details;
+pub(crate) mod details;
 pub(crate) mod event;
 mod finalize;
 mod freeze;

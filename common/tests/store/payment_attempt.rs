@@ -68,6 +68,8 @@ async fn attempt_pays_once_whatever_is_told_and_however_often(fixture: Fixture) 
     store.name_intent(attempt.id, "pi_1", NOW).await.unwrap();
     let told = [
         IntentState::Processing,
+        IntentState::ActionRequired(Some("https://bank.example.com".into())),
+        IntentState::ActionRequired(Some("https://bank.example.com".into())),
         failed(),
         IntentState::Processing,
         succeeded(1_000),
@@ -86,6 +88,7 @@ async fn attempt_pays_once_whatever_is_told_and_however_often(fixture: Fixture) 
     assert_eq!((payments.len(), payments[0].method.as_str(), payments[0].reference.as_str()), (1, "stripe", "pi_1"));
     assert_conflict(store.begin_payment(attempt.invoice, "stripe", NOW, NOW).await, "nothing is to be paid");
     for (told, count) in [
+        ("SELECT COUNT(*) FROM events WHERE type = 'payment.action_required'", 1),
         ("SELECT COUNT(*) FROM events WHERE type = 'payment.failed'", 1),
         ("SELECT COUNT(*) FROM events WHERE type = 'payment.succeeded'", 1),
         ("SELECT COUNT(*) FROM events WHERE type = 'invoice.paid'", 1),
