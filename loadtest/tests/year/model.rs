@@ -242,7 +242,8 @@ fn suspended_until(first: Day, transfer: Day) -> Vec<(Day, &'static str)> {
 /// The first payment waits until it is confirmed.
 fn grace(life: &Life) -> Vec<Bill> {
     let mut bills = monthly(life, 8, team);
-    bills[0].told.insert(1, (bills[0].day, TO_CONFIRM));
+    let first = bills[0].day;
+    bills[0].told.insert(1, (first, TO_CONFIRM));
     bills
 }
 
