@@ -1,12 +1,14 @@
 //! The domain that the gateway, billing and `keyctl` share.
 //!
 //! Read it in the order in which a request becomes money: a [`key`] belongs to a [`tenant`], whose
-//! [`plan`] says what it may do and what that costs; [`usage`] says what it did; an [`invoice`] says
-//! what that costs, and a [`payment`] pays it, or [`dunning`] follows; the [`ledger`] says who owes what; [`branding`] says how documents look;
-//! an [`event`] tells others of it through the [`outbox`], by [`webhook`] and by [`mail`]; the [`store`]
-//! keeps all of it. [`acting`] and [`admin`] say who changes it, [`origin`] where a request comes from. [`telemetry`] is how programs tell of themselves. [`id`], [`money`] and [`time`] hold the
-//! small types that make wrong states impossible, [`files`] keeps what is written to disk private,
-//! [`listen`] and [`tls`] are the listeners of every program.
+//! [`plan`] says what it may do and what that costs; [`usage`] says what it did; an [`invoice`]
+//! says what that costs, and a [`payment`] pays it, or [`dunning`] follows; the [`ledger`] says who
+//! owes what, [`deferral`] what is not earned yet; [`branding`] says how documents look; an
+//! [`event`] tells others of it through the [`outbox`], by [`webhook`] and by [`mail`]; the
+//! [`store`] keeps all of it. [`acting`] and [`admin`] say who changes it, [`origin`] where a
+//! request comes from. [`telemetry`] is how programs tell of themselves. [`id`], [`money`] and
+//! [`time`] hold the small types that make wrong states impossible, [`files`] keeps what is written
+//! to disk private, [`listen`] and [`tls`] are the listeners of every program.
 
 pub mod acting;
 pub mod admin;
@@ -16,6 +18,7 @@ pub mod branding;
 pub mod change;
 pub mod config;
 pub mod coupon;
+pub mod deferral;
 pub mod dunning;
 pub mod event;
 pub mod files;

@@ -145,8 +145,7 @@ pub(super) fn invoice(invoice: &Invoice, look: Look<'_>) -> Result<DocumentData,
     data.facts.extend(content.plan.as_ref().map(|plan| fact("plan", &words.plan, &plan.name)));
     data.facts.push(fact("customer", &words.customer, content.buyer.tenant.to_string()));
     data.table.columns = columns(words);
-    let row = |line: &InvoiceLine| row(words, line, money(line.amount_minor), &zone);
-    data.table.rows = content.lines.iter().map(row).collect::<Result<_, _>>()?;
+    data.table.rows = rows(words, content, &zone)?;
     data.totals = sums(words, &content.taxes, money)?;
     let to_pay = invoice.total.checked_sub(invoice.credit_used)?;
     data.totals.push(strong(total(words, "total", &words.total, invoice.total)));
@@ -186,6 +185,8 @@ pub(super) fn credit_note(note: &CreditNote, invoice: &Invoice, look: Look<'_>) 
     for taken in &note.lines {
         if let Some(line) = content.lines.get(taken.line) {
             let [description, _, _, tax, amount] = cells(words, line, money(taken.amount_minor), &zone)?;
+            let section = content.section_of(taken.line).and_then(|place| content.sections.get(place));
+            let description = section.map_or(description.clone(), |one| format!("{}: {description}", one.name));
             data.table.rows.push(vec![description, tax, amount]);
         }
     }
@@ -231,8 +232,27 @@ fn columns(words: &Words) -> Vec<Column> {
     ]
 }
 
-fn row(words: &Words, line: &InvoiceLine, amount: Money, zone: &Zone) -> Result<Vec<String>, TimeError> {
-    Ok(cells(words, line, amount, zone)?.into())
+/// The rows of all lines. Those of an invoice for several tenants stand between the name of each
+/// and the sum of its section.
+fn rows(words: &Words, content: &InvoiceContent, zone: &Zone) -> Result<Vec<Vec<String>>, TimeError> {
+    let money = |minor| Money::from_minor(minor, content.currency);
+    let row = |line: &InvoiceLine| Ok(cells(words, line, money(line.amount_minor), zone)?.into());
+    if content.sections.is_empty() {
+        return content.lines.iter().map(row).collect();
+    }
+    let mut rows = Vec::with_capacity(content.lines.len() + 2 * content.sections.len());
+    let none = String::new;
+    for (place, section) in content.sections.iter().enumerate() {
+        let of_section = Zone::stored(&section.period.zone).or_utc();
+        let head = format!("{}\n{}", section.name, days(words, section.period.window, &of_section)?);
+        rows.push(vec![head, none(), none(), none(), none()]);
+        for line in content.lines_of(place) {
+            rows.push(row(line)?);
+        }
+        let sum = words.money_digits(money(section.subtotal_minor));
+        rows.push(vec![format!("{}: {}", section.name, words.subtotal), none(), none(), none(), sum]);
+    }
+    Ok(rows)
 }
 
 /// Description, quantity, price, tax and amount of a line.

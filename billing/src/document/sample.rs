@@ -36,6 +36,7 @@ pub(super) fn invoice() -> Invoice {
         taxes: vec![TaxLine { rule: tax, net_minor: net, tax_minor }],
         subtotal_minor: net,
         tax_minor,
+        sections: Vec::new(),
         memo: Some("A remark of the issuer.".into()),
         input_hash: None,
     };
@@ -69,6 +70,7 @@ fn line(number: i64, tax: TaxRule) -> InvoiceLine {
         tax,
         period: (number == 1).then_some(PERIOD),
         coupon: None,
+        in_advance: false,
     }
 }
 

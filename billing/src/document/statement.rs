@@ -142,7 +142,8 @@ pub(super) fn data(statement: &Statement, look: Look<'_>) -> Result<DocumentData
 
 fn kind(words: &Words, kind: CauseKind) -> &str {
     match kind {
-        CauseKind::Invoice => &words.invoice,
+        // Recognized revenue is no entry of what is owed.
+        CauseKind::Invoice | CauseKind::Recognition => &words.invoice,
         CauseKind::InvoiceVoid => &words.void,
         CauseKind::CreditNote => &words.credit_note,
         CauseKind::Payment => &words.payment,

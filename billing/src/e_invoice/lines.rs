@@ -29,6 +29,8 @@ pub(super) struct ElectronicLine {
 /// A line of a document: the line of the invoice, and the amount of it that counts.
 pub(super) struct Counted<'a> {
     pub line: &'a InvoiceLine,
+    /// Name of the tenant that it is about, on a document for several.
+    pub about: Option<&'a str>,
     pub amount_minor: i64,
 }
 
@@ -59,7 +61,7 @@ pub(super) fn lines(
 }
 
 fn line(counted: &Counted<'_>, net: Money, currency: Currency) -> Result<ElectronicLine, MoneyError> {
-    let Counted { line, amount_minor } = counted;
+    let Counted { line, about, amount_minor } = counted;
     let is_whole = *amount_minor == line.amount_minor && !line.tax.is_inclusive();
     let (quantity, price, per) = match line.unit_price.filter(|_| is_whole) {
         Some(price) if gives(price, line.quantity, net) => {
@@ -72,7 +74,8 @@ fn line(counted: &Counted<'_>, net: Money, currency: Currency) -> Result<Electro
             (if net.minor() < 0 { -1 } else { 1 }, price.digits(), 1)
         }
     };
-    let (name, tax, period) = (line.description.clone(), line.tax, line.period);
+    let name = about.map_or_else(|| line.description.clone(), |about| format!("{about}: {}", line.description));
+    let (tax, period) = (line.tax, line.period);
     Ok(ElectronicLine { name, quantity, price, per, net, tax, period })
 }
 

@@ -91,7 +91,7 @@ pub(super) fn of_invoice(invoice: &Invoice, branding: &Branding) -> Result<Elect
         due_at: Some(invoice.due_at),
         preceding: None,
         note: content.memo.as_deref(),
-        counted: content.lines.iter().map(|line| Counted { line, amount_minor: line.amount_minor }).collect(),
+        counted: (0..content.lines.len()).filter_map(|place| counted(content, place, None)).collect(),
         taxes: &content.taxes,
         paid: invoice.credit_used,
     };
@@ -104,10 +104,7 @@ pub(super) fn of_credit_note(
     branding: &Branding,
 ) -> Result<ElectronicInvoice, ElectronicInvoiceError> {
     let content = &invoice.content;
-    let counted = note.lines.iter().filter_map(|taken| {
-        let line = content.lines.get(taken.line)?;
-        Some(Counted { line, amount_minor: taken.amount_minor })
-    });
+    let counted = note.lines.iter().filter_map(|taken| counted(content, taken.line, Some(taken.amount_minor)));
     let own = Own {
         number: &note.number,
         issued_at: note.issued_at,
@@ -119,6 +116,14 @@ pub(super) fn of_credit_note(
         paid: Money::zero(content.currency),
     };
     assemble(content, own, branding)
+}
+
+/// A line of a document, with the amount of it that counts if that is not all of it.
+fn counted(content: &InvoiceContent, place: usize, amount_minor: Option<i64>) -> Option<Counted<'_>> {
+    let line = content.lines.get(place)?;
+    let section = content.section_of(place).and_then(|section| content.sections.get(section));
+    let about = section.map(|section| section.name.as_str());
+    Some(Counted { line, about, amount_minor: amount_minor.unwrap_or(line.amount_minor) })
 }
 
 /// The zone on whose clocks the days of a document are.

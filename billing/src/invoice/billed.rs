@@ -29,6 +29,7 @@ pub(super) fn usage(period_start: Micros, before: &TenantTotals, now: &TenantTot
             requests: 0,
             credit: 0,
             beyond_quota: 0,
+            section: None,
         };
         for place in 0..now.charged.len().max(before.charged.len()) {
             let at = |totals: &MeterTotals| totals.charged.get(place).copied().unwrap_or_default();

@@ -20,6 +20,7 @@ use common::{
 
 use super::{
     FailedDraft, Invoice, InvoiceError, PeriodChoice, UnbilledUsage,
+    consolidate::Consolidation,
     draft::{Basis, Supposed, draft},
     late::{self, Late},
     parts,
@@ -127,7 +128,10 @@ pub async fn issue_watched(
     };
     run.issue_drafts(store, &mut basis, late, options, watch).await?;
     let due = parts::due(store, options.now, only).await?;
-    run.write(store, due, options.now).await?;
+    let mut consolidation = Consolidation::read(store).await?;
+    let alone = consolidation.keep(due);
+    run.write(store, alone, options.now).await?;
+    run.write_collective(store, consolidation, options.now).await?;
     Ok(run)
 }
 
@@ -180,7 +184,7 @@ impl IssueOptions {
 }
 
 /// An invoice that is to be issued, with the tenant's name for people.
-type Due = (String, NewInvoice);
+pub(super) type Due = (String, NewInvoice);
 
 impl Run {
     async fn issue_drafts(
@@ -192,6 +196,7 @@ impl Run {
         watch: Watch<'_>,
     ) -> Result<(), InvoiceError> {
         let places = basis.places();
+        let mut consolidation = Consolidation::read(store).await?;
         let mut batch = Vec::new();
         for (done, place) in places.iter().enumerate() {
             match basis.draft(store, *place).await? {
@@ -201,7 +206,8 @@ impl Run {
                         let late = late.remove(&bill).unwrap_or_default();
                         // Nobody owes to itself.
                         if bill.tenant != bill.issuer {
-                            batch.extend(self.due(invoice.tenant_name.clone(), new_invoice(invoice, &late), options));
+                            let due = self.due(invoice.tenant_name.clone(), new_invoice(invoice, &late), options);
+                            batch.extend(consolidation.keep(due.into_iter().collect()));
                         }
                     }
                 }
@@ -212,8 +218,9 @@ impl Run {
                 watch(Progress::Issued { done: done + 1, of: places.len() });
             }
         }
-        batch.extend(self.due_late(store, late, options).await?);
+        batch.extend(consolidation.keep(self.due_late(store, late, options).await?));
         self.write(store, batch, options.now).await?;
+        self.write_collective(store, consolidation, options.now).await?;
         watch(Progress::Issued { done: places.len(), of: places.len() });
         Ok(())
     }
@@ -278,6 +285,34 @@ impl Run {
                     self.failed.push(FailedDraft { tenant: new.tenant, tenant_name, reason: error.to_string() });
                 }
                 Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes invoices for several tenants. What cannot be on one with the others is on one by
+    /// itself.
+    async fn write_collective(
+        &mut self,
+        store: &Store,
+        mut consolidation: Consolidation,
+        now: Micros,
+    ) -> Result<(), InvoiceError> {
+        for (payer, due) in consolidation.take() {
+            let (names, new): (Vec<String>, Vec<NewInvoice>) = due.into_iter().unzip();
+            if let Ok(finalized) = store.finalize_collective(payer, &new, now).await {
+                finalized.into_iter().for_each(|one| self.keep(one));
+                continue;
+            }
+            for (tenant_name, new) in names.into_iter().zip(new) {
+                let one = store.finalize_collective(payer, std::slice::from_ref(&new), now).await;
+                match one.map_err(InvoiceError::Store) {
+                    Ok(finalized) => finalized.into_iter().for_each(|one| self.keep(one)),
+                    Err(error) if error.is_of_one_tenant() || is_refused(&error) => {
+                        self.failed.push(FailedDraft { tenant: new.tenant, tenant_name, reason: error.to_string() });
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())

@@ -11,6 +11,7 @@
 mod billed;
 mod caps;
 mod complete;
+mod consolidate;
 mod draft;
 mod explain;
 mod issue;

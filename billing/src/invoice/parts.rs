@@ -115,7 +115,8 @@ async fn advance(
         return Ok(Vec::new());
     };
     let lines = rating::rate_advance(&terms.of_period(), &parts.before);
-    lines.map_err(|source| failed(bill.tenant, plans, &subscriptions, source))
+    let lines = lines.map_err(|source| failed(bill.tenant, plans, &subscriptions, source))?;
+    Ok(lines.into_iter().map(|line| Line { in_advance: true, ..line }).collect())
 }
 
 /// Invoices of periods that have begun and not ended: the fees of a first period that are due as it

@@ -8,6 +8,7 @@ mod invoices;
 mod keys;
 mod outbox;
 mod payments;
+mod revenue;
 mod wallet;
 mod worker;
 
@@ -32,6 +33,7 @@ pub const KINDS: &[JobKind] = &[
     JobKind::whole("issue_invoices", "5 * * * *", |work| Box::pin(invoices::issue(work))),
     JobKind::whole("tell_expiring_keys", "*/10 * * * *", |work| Box::pin(keys::tell_expiring(work))),
     JobKind::whole("tidy_outbox", "20 3 * * *", |work| Box::pin(outbox::tidy(work))),
+    JobKind::whole("recognize_revenue", "25 * * * *", |work| Box::pin(revenue::recognize(work))),
     JobKind::whole("collect_payments", "* * * * *", |work| Box::pin(payments::collect_all(work))),
 ];
 

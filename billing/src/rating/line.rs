@@ -34,6 +34,8 @@ pub struct Line {
     pub coupon: Option<String>,
     /// The period that it bills, if that is not the one of the bill.
     pub period: Option<Window>,
+    /// True if it is due before the time that it is for.
+    pub in_advance: bool,
 }
 
 impl Line {
@@ -48,6 +50,7 @@ impl Line {
             exact: None,
             coupon: None,
             period: None,
+            in_advance: false,
         }
     }
 
@@ -87,6 +90,7 @@ impl Line {
             exact: None,
             coupon: Some(one.code.clone()),
             period: None,
+            in_advance: false,
         }
     }
 
@@ -111,6 +115,7 @@ impl Line {
             exact: None,
             coupon: None,
             period: None,
+            in_advance: false,
         }
     }
 
@@ -145,6 +150,7 @@ impl Line {
             tax: TaxRule::NONE,
             period: self.period,
             coupon: self.coupon.clone(),
+            in_advance: self.in_advance,
         }
     }
 
@@ -197,6 +203,7 @@ impl Line {
             exact: unrounded(part.amount.clone(), amount),
             coupon: None,
             period: None,
+            in_advance: false,
         })
     }
 
@@ -242,6 +249,7 @@ impl Line {
             exact: None,
             coupon: None,
             period: None,
+            in_advance: false,
         }
     }
 }

@@ -28,6 +28,8 @@ mod line;
 mod parts;
 pub mod proration;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod tests;
 mod totals;
 mod usage;

@@ -11,6 +11,7 @@ mod table;
 use std::collections::HashSet;
 
 use common::{
+    deferral::DeferralFault,
     id::TenantId,
     invoice::InvoiceFault,
     ledger::LedgerFault,
@@ -84,6 +85,9 @@ pub struct Report {
     /// Invoices, credit notes and payments that do not agree with each other or with the ledger, at
     /// most 100 of each kind.
     pub invoices: Vec<InvoiceFault>,
+    /// Fees in advance that are not what the ledger has left of them, or were not recognized by
+    /// exact time; at most 100 of each kind.
+    pub deferrals: Vec<DeferralFault>,
     /// Tenants whose disputed money is not that of their open disputes, at most 100.
     pub disputes: Vec<DisputeFault>,
 }
@@ -143,6 +147,7 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
         ledger: store.ledger_faults().await?,
         wallets: store.wallet_faults().await?,
         invoices: store.invoice_faults().await?,
+        deferrals: store.deferral_faults().await?,
         disputes: store.dispute_faults().await?,
     };
     report.clean = report.faults().is_empty();
@@ -184,6 +189,9 @@ impl Report {
         }
         if !self.invoices.is_empty() {
             faults.push(format!("{} invoices, payments or series do not agree", self.invoices.len()));
+        }
+        if !self.deferrals.is_empty() {
+            faults.push(format!("{} fees in advance are not what the ledger has left of them", self.deferrals.len()));
         }
         if !self.disputes.is_empty() {
             faults.push(format!("{} accounts of disputed money do not agree", self.disputes.len()));

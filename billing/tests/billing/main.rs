@@ -6,6 +6,7 @@
 mod api;
 mod caps;
 mod command;
+mod consolidated;
 mod deployment;
 mod drills;
 mod golden;

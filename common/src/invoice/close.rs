@@ -2,8 +2,9 @@
 
 use sqlx::{AnyConnection, Row as _};
 
-use super::{BilledUsage, Invoice, InvoiceStatus, event::of_status, lock, set_open};
+use super::{BilledUsage, Invoice, InvoiceStatus, OwnBill, event::of_status, lock, parts::section, set_open};
 use crate::{
+    deferral::take_back,
     event::emit,
     id::InvoiceId,
     ledger::{Account, Cause, CauseKind, Posting, rows::post},
@@ -43,11 +44,14 @@ impl Store {
             InvoiceStatus::Finalized | InvoiceStatus::Paid => {}
         }
         refuse_if_billed_later(change.connection(), &invoice).await?;
+        let engine = change.engine();
+        let taken = take_back(change.connection(), engine, id, None, now).await?.map_or(0, Money::minor);
         let content = &invoice.content;
         let money = |minor: i64| Money::from_minor(minor, content.currency);
         let entries = [
             (Account::Receivable, money(-invoice.total.minor())),
-            (Account::Revenue, money(content.subtotal_minor)),
+            (Account::Revenue, money(content.subtotal_minor.saturating_sub(taken))),
+            (Account::DeferredRevenue, money(taken)),
             (Account::Tax, money(content.tax_minor)),
         ];
         post_close(&mut change, &invoice, CauseKind::InvoiceVoid, &entries).await?;
@@ -79,21 +83,34 @@ impl Store {
 /// Refuses to void an invoice of whose period another one bills late usage: the next run would bill
 /// that again.
 async fn refuse_if_billed_later(connection: &mut AnyConnection, invoice: &Invoice) -> Result<(), StoreError> {
-    let Some(period) = invoice.period else { return Ok(()) };
-    refuse_if_part_of_more(connection, invoice, period.start).await?;
+    for bill in invoice.bills() {
+        refuse_if_part_of_more(connection, invoice, &bill).await?;
+        refuse_if_late_usage_is_billed(connection, invoice, &bill).await?;
+    }
+    Ok(())
+}
+
+async fn refuse_if_late_usage_is_billed(
+    connection: &mut AnyConnection,
+    invoice: &Invoice,
+    bill: &OwnBill<'_>,
+) -> Result<(), StoreError> {
+    let start = bill.window.start;
     let rows = sqlx::query(
-        "SELECT number, usage FROM invoices WHERE issuer_id = $1 AND tenant_id = $2 AND period_start > $3 \
-         AND status <> 'void' ORDER BY seq",
+        "SELECT number, usage, section FROM bills WHERE issuer_id = $1 AND tenant_id = $2 AND period_start > $3 \
+         AND status <> 'void' AND id <> $4 ORDER BY seq",
     )
     .bind(invoice.issuer.to_string())
-    .bind(invoice.tenant.to_string())
-    .bind(period.start.0)
+    .bind(bill.tenant.to_string())
+    .bind(start.0)
+    .bind(invoice.id.to_string())
     .fetch_all(connection)
     .await?;
     for row in &rows {
         let text: String = row.try_get("usage")?;
         let usage: Vec<BilledUsage> = serde_json::from_str(&text).map_err(|error| corrupt("billed usage", error))?;
-        if usage.iter().any(|one| one.period_start == period.start) {
+        let own = section(row)?;
+        if usage.iter().any(|one| one.section == own && one.period_start == start) {
             let number: String = row.try_get("number")?;
             return Err(StoreError::conflict(format!(
                 "{number} bills late usage of the period of {}: void that one first, or correct this one by a credit note",
@@ -109,22 +126,22 @@ async fn refuse_if_billed_later(connection: &mut AnyConnection, invoice: &Invoic
 async fn refuse_if_part_of_more(
     connection: &mut AnyConnection,
     invoice: &Invoice,
-    own: Micros,
+    bill: &OwnBill<'_>,
 ) -> Result<(), StoreError> {
-    let mut starts: Vec<Micros> =
-        invoice.content.lines.iter().filter_map(|line| line.period).map(|one| one.start).collect();
+    let own = bill.window.start;
+    let mut starts: Vec<Micros> = bill.lines.iter().filter_map(|line| line.period).map(|one| one.start).collect();
     starts.retain(|start| *start > own);
-    if invoice.part > 0 {
+    if bill.part > 0 {
         starts.push(own);
     }
     starts.dedup();
     for start in starts {
         let row = sqlx::query(
-            "SELECT number FROM invoices WHERE issuer_id = $1 AND tenant_id = $2 AND period_start = $3 \
+            "SELECT number FROM bills WHERE issuer_id = $1 AND tenant_id = $2 AND period_start = $3 \
              AND status <> 'void' AND seq > (SELECT own.seq FROM invoices AS own WHERE own.id = $4) ORDER BY seq LIMIT 1",
         )
         .bind(invoice.issuer.to_string())
-        .bind(invoice.tenant.to_string())
+        .bind(bill.tenant.to_string())
         .bind(start.0)
         .bind(invoice.id.to_string())
         .fetch_optional(&mut *connection)

@@ -37,12 +37,58 @@ pub struct InvoiceContent {
     pub subtotal_minor: i64,
     /// Sum of the tax.
     pub tax_minor: i64,
+    /// Sections of an invoice for several tenants, in the order of the lines; none of an invoice
+    /// for one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sections: Vec<Section>,
     /// The text that the issuer adds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memo: Option<String>,
     /// SHA-256 of what it was computed from, in hexadecimal; none for a one-off invoice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_hash: Option<String>,
+}
+
+/// A section of an invoice for several tenants: what one of them would have owed by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Its name on invoices.
+    pub name: String,
+    /// The period that it bills.
+    pub period: BilledPeriod,
+    /// The part of the period, as that of an invoice.
+    #[serde(default)]
+    pub part: u32,
+    /// The plan that rates the period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PinnedPlan>,
+    /// Number of its lines: they follow those of the section before.
+    pub lines: usize,
+    /// Sum of its lines as they state their amounts, in minor units.
+    pub subtotal_minor: i64,
+    /// SHA-256 of what it was computed from, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_hash: Option<String>,
+}
+
+impl InvoiceContent {
+    /// The lines of a section.
+    pub fn lines_of(&self, section: usize) -> &[InvoiceLine] {
+        let before: usize = self.sections.iter().take(section).map(|one| one.lines).sum();
+        let count = self.sections.get(section).map_or(0, |one| one.lines);
+        self.lines.get(before..before.saturating_add(count)).unwrap_or_default()
+    }
+
+    /// Place of the section that a line belongs to; none on an invoice for one tenant.
+    pub fn section_of(&self, line: usize) -> Option<usize> {
+        let mut end = 0;
+        self.sections.iter().position(|one| {
+            end += one.lines;
+            line < end
+        })
+    }
 }
 
 /// A side of an invoice, as it was.
@@ -100,6 +146,19 @@ pub struct Counts {
     pub refused_requests: u64,
 }
 
+impl Counts {
+    /// The counts of both; none if they do not fit.
+    pub fn plus(self, other: Self) -> Option<Self> {
+        Some(Self {
+            requests: self.requests.checked_add(other.requests)?,
+            billable_requests: self.billable_requests.checked_add(other.billable_requests)?,
+            billable_units: self.billable_units.checked_add(other.billable_units)?,
+            test_requests: self.test_requests.checked_add(other.test_requests)?,
+            refused_requests: self.refused_requests.checked_add(other.refused_requests)?,
+        })
+    }
+}
+
 /// Tax on the lines of one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaxLine {
@@ -134,4 +193,7 @@ pub struct BilledUsage {
     /// Units beyond a hard quota.
     #[serde(default)]
     pub beyond_quota: i64,
+    /// Place of the section of an invoice for several tenants that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub section: Option<usize>,
 }

@@ -4,7 +4,7 @@
 //! more than the invoice charged. What was paid already is owed to the buyer then, and may be
 //! refunded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
@@ -19,6 +19,7 @@ use super::{
     tax::{TaxRule, Treatment},
 };
 use crate::{
+    deferral::take_back,
     event::emit,
     id::{CreditNoteId, InvoiceId, TenantId},
     ledger::{
@@ -274,7 +275,14 @@ async fn write(change: &mut ChangeTransaction, invoice: &Invoice, content: Conte
     .execute(change.connection())
     .await?;
     let minus = money(-total.minor());
-    let entries = [(Account::Revenue, net), (Account::Tax, tax), (Account::Receivable, minus)];
+    let unearned = take_back_unearned(change, invoice, &note.lines).await?;
+    let earned = net.checked_sub(unearned).map_err(|error| StoreError::refused(error.to_string()))?;
+    let entries = [
+        (Account::Revenue, earned),
+        (Account::DeferredRevenue, unearned),
+        (Account::Tax, tax),
+        (Account::Receivable, minus),
+    ];
     let cause = Cause { kind: CauseKind::CreditNote, id: note.id.to_string() };
     let key = format!("credit_note:{}", note.id);
     let posting = Posting::new((note.issuer, note.tenant), key, cause, note.issued_at, &entries)
@@ -292,6 +300,27 @@ async fn write(change: &mut ChangeTransaction, invoice: &Invoice, content: Conte
     let now = change.now();
     emit(change.connection(), &events, now).await?;
     Ok(note)
+}
+
+/// Takes back what its lines have left to be earned, up to what the credit note takes back of each.
+async fn take_back_unearned(
+    change: &mut ChangeTransaction,
+    invoice: &Invoice,
+    lines: &[CreditNoteLine],
+) -> Result<Money, StoreError> {
+    let content = &invoice.content;
+    let mut asked = HashMap::new();
+    for taken in lines {
+        let Some(line) = content.lines.get(taken.line).filter(|line| line.in_advance) else { continue };
+        let net = line.tax.net_of(Money::from_minor(taken.amount_minor, content.currency));
+        asked.insert(taken.line, net.map_err(|error| StoreError::refused(error.to_string()))?);
+    }
+    if asked.is_empty() {
+        return Ok(Money::zero(content.currency));
+    }
+    let (engine, now) = (change.engine(), change.now());
+    let taken = take_back(change.connection(), engine, invoice.id, Some(&asked), now).await?;
+    Ok(taken.unwrap_or(Money::zero(content.currency)))
 }
 
 async fn of_invoice(connection: &mut AnyConnection, invoice: InvoiceId) -> Result<Vec<CreditNote>, StoreError> {
@@ -318,3 +347,6 @@ fn read(row: &AnyRow) -> Result<CreditNote, StoreError> {
         reason: content.reason,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Billing details: what invoices say of a tenant, as the side that sells and as the side that buys,
 //! and the rules by which they are issued.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row as _};
@@ -15,7 +15,7 @@ use crate::{
         Store, StoreError,
         audit_action::AuditAction,
         audit_log::{Audited, state},
-        row::corrupt,
+        row::{corrupt, parsed},
     },
     tenant::row as tenants,
     time::Micros,
@@ -23,6 +23,9 @@ use crate::{
 
 /// Longest time to pay, in days.
 const PAYMENT_DAYS_MAX: u32 = 365;
+
+/// Most tenants that are on one bill.
+const PAID_FOR_MAX: usize = 1_000;
 
 /// Most meters that have a tax rule of their own.
 const METERS_MAX: usize = 100;
@@ -50,6 +53,11 @@ pub struct BillingDetails {
     /// As a buyer: rules for lines of some meters, by meter.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tax_of_meters: BTreeMap<String, TaxRule>,
+    /// As a buyer: tenants below it whose bills are on its own invoice, each in a section. Those
+    /// that are not below it, and bills that it issues itself, are not affected.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[cfg_attr(feature = "api", schema(value_type = Vec<String>))]
+    pub pays_for: BTreeSet<TenantId>,
     /// As an issuer: beginning of invoice numbers, 1 to 16 of A-Z, 0-9 and -. `INV` unless stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<String>,
@@ -137,6 +145,9 @@ impl BillingDetails {
         for (meter, rule) in &self.tax_of_meters {
             rule.validate().or_else(|reason| fault(&format!("tax_of_meters.{meter}.percent"), reason))?;
         }
+        if self.pays_for.len() > PAID_FOR_MAX {
+            return fault("pays_for", format!("at most {PAID_FOR_MAX} tenants can be on one bill"));
+        }
         let is_series = |text: &str| {
             (1..=16).contains(&text.len())
                 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-')
@@ -213,6 +224,23 @@ impl Store {
         let (before, after) = (state(&before)?, state(details)?);
         change.audit(Audited { action, subject_kind, subject, tenant, before, after }).await?;
         change.commit().await
+    }
+}
+
+impl Store {
+    /// Tenants whose bills are on the invoice of another, by the tenant that pays.
+    pub async fn paid_for(&self) -> Result<BTreeMap<TenantId, BTreeSet<TenantId>>, StoreError> {
+        let rows = sqlx::query("SELECT tenant_id, body FROM billing_details WHERE body LIKE '%\"pays_for\":[%'")
+            .fetch_all(&self.pool)
+            .await?;
+        let mut found = BTreeMap::new();
+        for row in &rows {
+            let body: String = row.try_get("body")?;
+            let details: BillingDetails =
+                serde_json::from_str(&body).map_err(|error| corrupt("billing details", error))?;
+            found.insert(parsed(row, "tenant_id")?, details.pays_for);
+        }
+        Ok(found)
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::{
-    BilledPeriod, BilledUsage, Counts, Invoice, InvoiceLine, PinnedPlan,
+    BilledPeriod, BilledUsage, Counts, Invoice, InvoiceLine, PinnedPlan, collective,
     freeze::{Frozen, Parties, freeze, write},
     rows::{self, select_invoices},
     series,
@@ -59,7 +59,7 @@ pub enum Finalized {
 }
 
 /// That of which there is one invoice that is not void.
-type Bill = (TenantId, TenantId, Currency, Window, u32);
+pub(super) type Bill = (TenantId, TenantId, Currency, Window, u32);
 
 impl Store {
     /// Finalizes an invoice. If the tenant has one of this issuer, currency, period and part that is not
@@ -122,13 +122,13 @@ async fn finalize(change: &mut ChangeTransaction, new: &[NewInvoice]) -> Result<
     let is_new = |new: &&NewInvoice| bill(new).is_none_or(|bill| !before.contains_key(&bill));
     let fresh: Vec<&NewInvoice> = new.iter().filter(is_new).collect();
     for new in &fresh {
-        refuse_other_parts(new, before.values())?;
+        refuse_other_parts(new, before.keys())?;
     }
     let mut numbers = take_numbers(change.connection(), &fresh, &parties).await?;
     let mut frozen: Vec<Frozen<'_>> = Vec::with_capacity(fresh.len());
     for new in fresh {
         let number = numbers.entry(new.issuer).or_default();
-        frozen.push(freeze(new, &parties, *number, change.now())?);
+        frozen.push(freeze(new, Vec::new(), &parties, (*number, change.now()))?);
         *number += 1;
     }
     let mut written = write(change, frozen).await?.into_iter();
@@ -141,19 +141,21 @@ async fn finalize(change: &mut ChangeTransaction, new: &[NewInvoice]) -> Result<
     Ok(finalized)
 }
 
-fn bill(new: &NewInvoice) -> Option<Bill> {
+pub(super) fn bill(new: &NewInvoice) -> Option<Bill> {
     let BilledPeriod { window, .. } = new.period.as_ref()?;
     Some((new.issuer, new.tenant, new.currency, *window, new.part))
 }
 
 /// Refuses an invoice that does not know of a part that was billed meanwhile: it would bill it again.
-fn refuse_other_parts<'a>(new: &NewInvoice, before: impl Iterator<Item = &'a Invoice>) -> Result<(), StoreError> {
+pub(super) fn refuse_other_parts<'a>(
+    new: &NewInvoice,
+    before: impl Iterator<Item = &'a Bill>,
+) -> Result<(), StoreError> {
     let Some(BilledPeriod { window, .. }) = &new.period else { return Ok(()) };
-    let is_of_period = |other: &&Invoice| {
-        (other.issuer, other.tenant, other.content.currency) == (new.issuer, new.tenant, new.currency)
-            && other.period.is_some_and(|period| period.start == window.start)
+    let is_of_period = |(issuer, tenant, currency, period, _): &&Bill| {
+        (*issuer, *tenant, *currency) == (new.issuer, new.tenant, new.currency) && period.start == window.start
     };
-    let is_unknown = |other: &Invoice| other.part > new.last_part || (other.part == 0 && new.part > 0);
+    let is_unknown = |(.., part): &Bill| *part > new.last_part || (*part == 0 && new.part > 0);
     if before.filter(is_of_period).any(is_unknown) {
         let reason = "another part of the period was billed meanwhile: the next run bills the rest";
         return Err(StoreError::conflict(reason));
@@ -162,7 +164,7 @@ fn refuse_other_parts<'a>(new: &NewInvoice, before: impl Iterator<Item = &'a Inv
 }
 
 /// Takes a number for each invoice; gives the first of each issuer.
-async fn take_numbers(
+pub(super) async fn take_numbers(
     connection: &mut AnyConnection,
     new: &[&NewInvoice],
     parties: &Parties,
@@ -180,7 +182,7 @@ async fn take_numbers(
 }
 
 /// Invoices that bill the same periods already.
-async fn same_periods(
+pub(super) async fn same_periods(
     change: &mut ChangeTransaction,
     new: &[NewInvoice],
 ) -> Result<HashMap<Bill, Invoice>, StoreError> {
@@ -188,7 +190,8 @@ async fn same_periods(
     let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(HashMap::new()) };
     let of_tenants = bulk::in_list(change.engine(), 3);
     let statement = format!(
-        "{} WHERE period_start >= $1 AND period_start <= $2 AND status <> 'void' AND tenant_id {of_tenants}",
+        "{} WHERE period_start >= $1 AND period_start <= $2 AND status <> 'void' AND collective = 0 \
+         AND tenant_id {of_tenants}",
         select_invoices!("")
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
@@ -205,5 +208,7 @@ async fn same_periods(
             found.insert(of, invoice);
         }
     }
+    let of_list = (*first, *last, bulk::list(new.iter().map(|new| new.tenant)));
+    found.extend(collective::same_periods(change, of_list).await?);
     Ok(found)
 }

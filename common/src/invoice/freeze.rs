@@ -6,12 +6,13 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 use super::{
     BilledUsage, BillingDetails, Invoice, InvoiceContent, InvoiceKind, InvoiceLine, InvoiceStatus, NewInvoice, Party,
-    TaxLine,
+    Section, TaxLine, collective,
     event::{of_invoice, of_status},
     series,
     tax::{self, TaxGroup},
 };
 use crate::{
+    deferral::{NewDeferral, defer},
     event::{EventType, NewEvent, emit},
     id::{InvoiceId, TenantId},
     ledger::{
@@ -27,7 +28,7 @@ use crate::{
         row::{corrupt, parsed},
         transaction::ChangeTransaction,
     },
-    time::Micros,
+    time::{Micros, Window},
     wallet::draw::use_credit,
 };
 
@@ -48,6 +49,8 @@ pub(super) struct Frozen<'a> {
     number: i64,
     due_at: Micros,
     sums: Sums,
+    /// Lines in advance: their places, amounts without tax, and the times that they are for.
+    deferred: Vec<(usize, Money, Window)>,
     content: InvoiceContent,
 }
 
@@ -86,6 +89,11 @@ impl Parties {
         self.0.get(&tenant).map_or(&NO_DETAILS, |(_, details)| details)
     }
 
+    /// Name of a tenant on invoices.
+    pub(super) fn name(&self, tenant: TenantId) -> Result<String, StoreError> {
+        self.party(tenant).map(|party| party.name)
+    }
+
     fn party(&self, tenant: TenantId) -> Result<Party, StoreError> {
         let (name, details) = self.0.get(&tenant).ok_or_else(|| StoreError::not_found("tenant", &tenant))?;
         Ok(Party {
@@ -98,12 +106,13 @@ impl Parties {
     }
 }
 
-/// The content of an invoice with this number. Refused: amounts that do not add up.
+/// The content of an invoice with this number; `sections` are those of an invoice for several
+/// tenants. Refused: amounts that do not add up.
 pub(super) fn freeze<'a>(
     new: &'a NewInvoice,
+    sections: Vec<Section>,
     parties: &Parties,
-    number: i64,
-    now: Micros,
+    (number, now): (i64, Micros),
 ) -> Result<Frozen<'a>, StoreError> {
     let (seller, buyer) = (parties.details(new.issuer), parties.details(new.tenant));
     let mut lines = new.lines.clone();
@@ -111,6 +120,7 @@ pub(super) fn freeze<'a>(
         line.tax = buyer.tax_of(line.meter.as_deref());
     }
     let sums = sums(&lines, seller, new.currency).map_err(|error| StoreError::refused(format!("lines: {error}")))?;
+    let deferred = deferred(new, &lines).map_err(|error| StoreError::refused(format!("lines: {error}")))?;
     let content = InvoiceContent {
         issuer: parties.party(new.issuer)?,
         buyer: parties.party(new.tenant)?,
@@ -122,12 +132,27 @@ pub(super) fn freeze<'a>(
         taxes: sums.taxes.iter().map(TaxLine::of).collect(),
         subtotal_minor: sums.net.minor(),
         tax_minor: sums.tax.minor(),
+        sections,
         memo: new.memo.clone(),
         input_hash: new.input_hash.clone(),
     };
     let due_at = now.plus_seconds(i64::from(seller.payment_days()) * DAY_SECONDS);
     let series = seller.series().to_owned();
-    Ok(Frozen { new, id: InvoiceId::generate(), series, number, due_at, sums, content })
+    Ok(Frozen { new, id: InvoiceId::generate(), series, number, due_at, sums, deferred, content })
+}
+
+/// Lines in advance that come to something.
+fn deferred(new: &NewInvoice, lines: &[InvoiceLine]) -> Result<Vec<(usize, Money, Window)>, MoneyError> {
+    let own = new.period.as_ref().map(|period| period.window);
+    let mut found = Vec::new();
+    for (place, line) in lines.iter().enumerate().filter(|(_, line)| line.in_advance) {
+        let Some(window) = line.period.or(own) else { continue };
+        let net = line.tax.net_of(Money::from_minor(line.amount_minor, new.currency))?;
+        if !net.is_zero() {
+            found.push((place, net, window));
+        }
+    }
+    Ok(found)
 }
 
 /// The amounts of an invoice, tax included.
@@ -149,6 +174,7 @@ pub(super) async fn write(change: &mut ChangeTransaction, frozen: Vec<Frozen<'_>
     post_all(change.connection(), &postings).await?;
     let wallets = wallets(change, &frozen).await?;
     let (mut invoices, mut rows) = (Vec::with_capacity(frozen.len()), Vec::with_capacity(frozen.len()));
+    let mut deferrals = Vec::new();
     for one in frozen {
         let parties = (one.new.issuer, one.new.tenant);
         let mut credit_used = Money::zero(one.new.currency);
@@ -158,6 +184,7 @@ pub(super) async fn write(change: &mut ChangeTransaction, frozen: Vec<Frozen<'_>
                 .map_err(|error| StoreError::refused(format!("credit: {error}")))?;
         }
         let (series, number, usage) = (one.series.clone(), one.number, &one.new.usage);
+        deferrals.extend(one.deferrals());
         let invoice = one.invoice(credit_used, now);
         rows.push(row(&invoice, usage, series, number)?);
         invoices.push(invoice);
@@ -165,11 +192,14 @@ pub(super) async fn write(change: &mut ChangeTransaction, frozen: Vec<Frozen<'_>
     bulk::execute(
         change.connection(),
         "INSERT INTO invoices (id, number, issuer_id, series, series_number, tenant_id, kind, status, currency, \
-         period_start, period_end, part, total, credit_used, open, finalized_at, due_at, content, usage)",
+         period_start, period_end, part, total, credit_used, open, finalized_at, due_at, content, usage, collective)",
         "",
         &rows,
     )
     .await?;
+    collective::write_sections(change.connection(), &invoices).await?;
+    let engine = change.engine();
+    defer(change.connection(), engine, &deferrals, now).await?;
     let audited: Result<Vec<_>, StoreError> = invoices.iter().map(audited).collect();
     change.audit_all(audited?).await?;
     let events: Vec<_> = invoices.iter().flat_map(events).collect();
@@ -192,12 +222,20 @@ async fn wallets(
 }
 
 impl Frozen<'_> {
-    /// The receivable, and the revenue and tax that it stands for. An invoice of nothing has no
-    /// posting.
+    /// The receivable, and the revenue, earned or deferred, and tax that it stands for. An invoice
+    /// of nothing has no posting.
     fn posting(&self, now: Micros) -> Result<Option<Posting>, StoreError> {
         let minus = |money: Money| Money::from_minor(-money.minor(), money.currency());
         let Sums { net, tax, total, .. } = &self.sums;
-        let entries = [(Account::Receivable, *total), (Account::Revenue, minus(*net)), (Account::Tax, minus(*tax))];
+        let later = self.deferred.iter().map(|(_, amount, _)| *amount);
+        let later = Money::sum(later, self.new.currency).and_then(|later| Ok((later, net.checked_sub(later)?)));
+        let (later, earned) = later.map_err(|error| StoreError::refused(format!("lines: {error}")))?;
+        let entries = [
+            (Account::Receivable, *total),
+            (Account::Revenue, minus(earned)),
+            (Account::DeferredRevenue, minus(later)),
+            (Account::Tax, minus(*tax)),
+        ];
         if entries.iter().all(|(_, amount)| amount.is_zero()) {
             return Ok(None);
         }
@@ -205,6 +243,18 @@ impl Frozen<'_> {
         let parties = (self.new.issuer, self.new.tenant);
         let posting = Posting::new(parties, format!("invoice:{}", self.id), cause, now, &entries);
         posting.map(Some).map_err(|error| StoreError::refused(error.to_string()))
+    }
+
+    fn deferrals(&self) -> impl Iterator<Item = NewDeferral> {
+        let (invoice, issuer, tenant) = (self.id, self.new.issuer, self.new.tenant);
+        self.deferred.iter().map(move |(line, amount, window)| NewDeferral {
+            invoice,
+            line: *line,
+            issuer,
+            tenant,
+            amount: *amount,
+            window: *window,
+        })
     }
 
     fn invoice(self, credit_used: Money, now: Micros) -> Invoice {
@@ -228,7 +278,7 @@ impl Frozen<'_> {
     }
 }
 
-fn row(invoice: &Invoice, usage: &[BilledUsage], series: String, number: i64) -> Result<[Value; 19], StoreError> {
+fn row(invoice: &Invoice, usage: &[BilledUsage], series: String, number: i64) -> Result<[Value; 20], StoreError> {
     let json = |error: serde_json::Error| corrupt("invoice", error);
     let number_or_null = |number: Option<i64>| number.map_or(Value::Null, Value::Number);
     Ok([
@@ -251,6 +301,7 @@ fn row(invoice: &Invoice, usage: &[BilledUsage], series: String, number: i64) ->
         Value::Number(invoice.due_at.0),
         Value::Text(serde_json::to_string(&invoice.content).map_err(json)?),
         Value::Text(serde_json::to_string(usage).map_err(json)?),
+        Value::Number(i64::from(!invoice.content.sections.is_empty())),
     ])
 }
 

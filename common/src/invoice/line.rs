@@ -58,4 +58,7 @@ pub struct InvoiceLine {
     /// The code of the coupon that takes it off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupon: Option<String>,
+    /// True if it is due before the time that it is for: it becomes revenue over that time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_advance: bool,
 }

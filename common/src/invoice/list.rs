@@ -4,7 +4,7 @@
 use sqlx::{Row as _, any::AnyRow};
 
 use super::{
-    BilledUsage, Invoice, InvoiceStatus,
+    BilledUsage, Invoice, InvoiceContent, InvoiceStatus, Section,
     rows::{self, select_invoices},
 };
 use crate::{
@@ -119,7 +119,7 @@ impl Store {
         period: Window,
     ) -> Result<bool, StoreError> {
         let row = sqlx::query(
-            "SELECT 1 AS one FROM invoices WHERE issuer_id = $1 AND tenant_id = $2 AND period_start = $3 \
+            "SELECT 1 AS one FROM bills WHERE issuer_id = $1 AND tenant_id = $2 AND period_start = $3 \
              AND part = 0 AND status <> 'void' LIMIT 1",
         )
         .bind(issuer.to_string())
@@ -134,29 +134,42 @@ impl Store {
     /// invoices; none is the end. Void ones bill nothing. Usage of earlier periods is left out.
     pub async fn billed_since(&self, start: Micros, after: i64) -> Result<Option<Vec<BilledInvoice>>, StoreError> {
         let rows = sqlx::query(
-            "SELECT seq, issuer_id, tenant_id, period_start, part, usage FROM invoices \
-             WHERE seq > $1 AND period_start >= $2 AND status <> 'void' ORDER BY seq LIMIT $3",
+            "SELECT seq, issuer_id, tenant_id, period_start, part, usage, \
+             CASE WHEN collective = 1 THEN content END AS content FROM invoices \
+             WHERE seq > $1 AND (period_start >= $2 OR collective = 1) AND status <> 'void' ORDER BY seq LIMIT $3",
         )
         .bind(after)
         .bind(start.0)
         .bind(PAGE_ROWS)
         .fetch_all(&self.pool)
         .await?;
-        let read = |row: &AnyRow| {
-            let text: String = row.try_get("usage")?;
-            let mut usage: Vec<BilledUsage> =
-                serde_json::from_str(&text).map_err(|error| corrupt("billed usage", error))?;
-            usage.retain(|one| one.period_start >= start);
-            Ok::<_, StoreError>(BilledInvoice {
-                seq: row.try_get("seq")?,
-                issuer: parsed(row, "issuer_id")?,
-                tenant: parsed(row, "tenant_id")?,
-                period_start: instant(row, "period_start")?,
-                closes: row.try_get::<i64, _>("part")? == 0,
-                usage,
-            })
-        };
-        let page: Result<Vec<_>, _> = rows.iter().map(read).collect();
-        page.map(|page| (!page.is_empty()).then_some(page))
+        let page: Result<Vec<_>, _> = rows.iter().map(|row| billed(row, start)).collect();
+        page.map(|page| (!page.is_empty()).then(|| page.into_iter().flatten().collect()))
     }
+}
+
+/// What an invoice bills of periods from `start` on, for each tenant that it is about.
+fn billed(row: &AnyRow, start: Micros) -> Result<Vec<BilledInvoice>, StoreError> {
+    let text: String = row.try_get("usage")?;
+    let mut usage: Vec<BilledUsage> = serde_json::from_str(&text).map_err(|error| corrupt("billed usage", error))?;
+    usage.retain(|one| one.period_start >= start);
+    let whole = BilledInvoice {
+        seq: row.try_get("seq")?,
+        issuer: parsed(row, "issuer_id")?,
+        tenant: parsed(row, "tenant_id")?,
+        period_start: instant(row, "period_start")?,
+        closes: row.try_get::<i64, _>("part")? == 0,
+        usage,
+    };
+    let content: Option<String> = row.try_get("content")?;
+    let Some(content) = content else { return Ok(vec![whole]) };
+    let content: InvoiceContent = serde_json::from_str(&content).map_err(|error| corrupt("invoice", error))?;
+    let section = |(place, section): (usize, Section)| BilledInvoice {
+        tenant: section.tenant,
+        period_start: section.period.window.start,
+        closes: section.part == 0,
+        usage: whole.usage.iter().filter(|one| one.section == Some(place)).cloned().collect(),
+        ..whole.clone()
+    };
+    Ok(content.sections.into_iter().enumerate().map(section).collect())
 }

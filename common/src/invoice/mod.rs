@@ -2,13 +2,15 @@
 //!
 //! Invariants: a finalized invoice never changes, but for its status and what is open of it. Its
 //! number follows the one before it in the series of its issuer, without a gap. It is written in
-//! one transaction with its number, its posting in the [`crate::ledger`] and the credit of the wallet
-//! that it uses. There is one invoice for
-//! each issuer, tenant, currency, period and part of it; a voided one makes room for another.
+//! one transaction with its number, its posting in the [`crate::ledger`] and the credit of the
+//! wallet that it uses. There is one invoice for each issuer, tenant, currency, period and part of
+//! it; a voided one makes room for another. An invoice for several tenants has a section for each
+//! of those, and is for the tenant that pays for them.
 //!
 //! The issuer of an invoice is the owner of the plan that it bills.
 
 mod close;
+mod collective;
 mod content;
 pub mod correction;
 mod credit_note;
@@ -28,7 +30,7 @@ pub mod tax;
 use std::{fmt, str::FromStr};
 
 pub(crate) use close::{check_reason, locked};
-pub use content::{BilledPeriod, BilledUsage, Counts, InvoiceContent, Party, PinnedPlan, TaxLine};
+pub use content::{BilledPeriod, BilledUsage, Counts, InvoiceContent, Party, PinnedPlan, Section, TaxLine};
 pub use credit_note::{CreditNote, CreditNoteLine, NewCreditNote};
 pub use details::{Address, BillingDetails, DetailsError};
 pub use finalize::{Finalized, NewInvoice};
@@ -78,6 +80,44 @@ pub struct Invoice {
     pub due_at: Micros,
     /// The frozen content.
     pub content: InvoiceContent,
+}
+
+/// What an invoice bills to one tenant: all of it, or a section.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnBill<'a> {
+    /// The tenant whose usage and fees it bills.
+    pub tenant: TenantId,
+    /// Place of the section; none on an invoice for one tenant.
+    pub section: Option<usize>,
+    /// Its period.
+    pub window: Window,
+    /// The part of the period.
+    pub part: u32,
+    /// The plan that rates the period.
+    pub plan: Option<&'a PinnedPlan>,
+    /// Its lines.
+    pub lines: &'a [InvoiceLine],
+}
+
+impl Invoice {
+    /// What it bills to each tenant that it is about; nothing of one without a period.
+    pub fn bills(&self) -> Vec<OwnBill<'_>> {
+        let Some(window) = self.period else { return Vec::new() };
+        let content = &self.content;
+        if content.sections.is_empty() {
+            let (tenant, part, plan, lines) = (self.tenant, self.part, content.plan.as_ref(), &*content.lines);
+            return vec![OwnBill { tenant, section: None, window, part, plan, lines }];
+        }
+        let bills = content.sections.iter().enumerate().map(|(place, section)| OwnBill {
+            tenant: section.tenant,
+            section: Some(place),
+            window: section.period.window,
+            part: section.part,
+            plan: section.plan.as_ref(),
+            lines: content.lines_of(place),
+        });
+        bills.collect()
+    }
 }
 
 /// The kinds of invoice.

@@ -1,6 +1,6 @@
 //! Parts of a period: what invoices have billed of it so far.
 
-use sqlx::Row as _;
+use sqlx::{Row as _, any::AnyRow};
 
 use super::{BilledUsage, InvoiceContent, InvoiceLine};
 use crate::{
@@ -26,6 +26,12 @@ pub struct BilledBefore {
     pub is_closed: bool,
 }
 
+/// The section of an invoice for several tenants that a row of `bills` is.
+pub(super) fn section(row: &AnyRow) -> Result<Option<usize>, StoreError> {
+    let section: Option<i64> = row.try_get("section")?;
+    section.map(|section| usize::try_from(section).map_err(|error| corrupt("section", error))).transpose()
+}
+
 impl Store {
     /// Lines and usage that were billed of the period that began at `period_start`, in a currency; if an
     /// invoice is named, only those that were billed before it.
@@ -39,8 +45,8 @@ impl Store {
     ) -> Result<BilledBefore, StoreError> {
         // Fees in advance are on the invoice of the period before, late usage on those of later ones.
         let rows = sqlx::query(
-            "SELECT period_start, part, content, usage FROM invoices WHERE issuer_id = $1 AND tenant_id = $2 \
-             AND currency = $3 AND period_end >= $4 AND kind = 'period' AND status <> 'void' \
+            "SELECT period_start, part, content, usage, section FROM bills WHERE issuer_id = $1 AND tenant_id = $2 \
+             AND currency = $3 AND period_end >= $4 AND status <> 'void' \
              AND ($5 = '' OR seq < (SELECT named.seq FROM invoices AS named WHERE named.id = $5)) ORDER BY seq",
         )
         .bind(issuer.to_string())
@@ -63,9 +69,12 @@ impl Store {
                     part => found.last_part = found.last_part.max(u32::try_from(part).unwrap_or(u32::MAX)),
                 }
             }
+            let section = section(row)?;
+            let lines = section.map_or(content.lines.as_slice(), |section| content.lines_of(section));
             let is_of_period = |line: &InvoiceLine| line.period.map_or(own, |period| period.start) == period_start;
-            found.lines.extend(content.lines.into_iter().filter(is_of_period));
-            found.usage.extend(usage.into_iter().filter(|one| one.period_start == period_start));
+            found.lines.extend(lines.iter().filter(|line| is_of_period(line)).cloned());
+            let is_own = |one: &BilledUsage| one.section == section && one.period_start == period_start;
+            found.usage.extend(usage.into_iter().filter(is_own));
         }
         Ok(found)
     }

@@ -103,6 +103,11 @@ impl TaxRule {
         self.on(amount).to_money(amount.currency())
     }
 
+    /// An amount as a line states it, without the tax that it contains.
+    pub fn net_of(&self, amount: Money) -> Result<Money, MoneyError> {
+        if self.is_inclusive() { amount.checked_sub(self.contained_in(amount)?) } else { Ok(amount) }
+    }
+
     /// The tax on an amount, exact.
     fn on(&self, amount: Money) -> Exact {
         let rate = Exact::percent(self.percent);
@@ -190,6 +195,52 @@ mod tests {
         let rule = rule(Treatment::ReverseCharge, "0");
         assert_eq!(taxed(&[("103.80", rule)], TaxRounding::PerRate, Currency::EUR), [pair("103.80", "0.00")]);
         assert_eq!((rule.category(), rule.note()), ("AE", Some("Reverse charge")));
+    }
+
+    #[test]
+    fn every_treatment_has_its_category_its_note_and_its_rates() {
+        for (treatment, percent, category, note, is_valid) in [
+            (Treatment::Exclusive, "19", "S", None, true),
+            (Treatment::Inclusive, "0.0001", "S", None, true),
+            (Treatment::Exclusive, "0", "Z", None, true),
+            (Treatment::Exclusive, "-0.0", "Z", None, true),
+            (Treatment::Inclusive, "100", "S", None, true),
+            (Treatment::Inclusive, "100.0001", "S", None, false),
+            (Treatment::Exclusive, "-0.1", "S", None, false),
+            (Treatment::Exclusive, "1.00001", "S", None, false),
+            (Treatment::Exclusive, "1.00010", "S", None, true),
+            (Treatment::ReverseCharge, "0", "AE", Some("Reverse charge"), true),
+            (Treatment::ReverseCharge, "19", "AE", Some("Reverse charge"), false),
+            (Treatment::Exempt, "0", "E", Some("Exempt from tax"), true),
+            (Treatment::Exempt, "7", "E", Some("Exempt from tax"), false),
+        ] {
+            let rule = rule(treatment, percent);
+            assert_eq!((rule.category(), rule.note(), rule.validate().is_ok()), (category, note, is_valid), "{rule:?}");
+            assert_eq!(rule.is_inclusive(), treatment == Treatment::Inclusive);
+        }
+    }
+
+    #[test]
+    fn rates_that_are_contained_are_taken_out_of_each_group() {
+        let (high, low) = (rule(Treatment::Inclusive, "19"), rule(Treatment::Inclusive, "7"));
+        let lines =
+            [("10.00", high), ("-2.00", low), ("10.00", high), ("12.70", low), ("5.00", rule(Treatment::Exempt, "0"))];
+        let expected = [pair("16.81", "3.19"), pair("10.00", "0.70"), pair("5.00", "0.00")];
+        assert_eq!(taxed(&lines, TaxRounding::PerRate, Currency::EUR), expected);
+        let each = [pair("16.80", "3.20"), pair("10.00", "0.70"), pair("5.00", "0.00")];
+        assert_eq!(taxed(&lines, TaxRounding::PerLine, Currency::EUR), each);
+        let net = |rule: TaxRule| rule.net_of(Money::parse("11.90", Currency::EUR).unwrap()).unwrap().digits();
+        assert_eq!((net(high), net(rule(Treatment::Exclusive, "19")).as_str()), ("10.00".to_owned(), "11.90"));
+    }
+
+    #[test]
+    fn tax_has_the_places_of_its_currency() {
+        for (currency, net, tax) in
+            [(Currency::JPY, "105", "11"), (Currency::KWD, "0.105", "0.011"), (Currency::USD, "1.05", "0.11")]
+        {
+            let lines = [(net, rule(Treatment::Exclusive, "10"))];
+            assert_eq!(taxed(&lines, TaxRounding::PerRate, currency), [pair(net, tax)], "{currency:?}");
+        }
     }
 
     #[test]

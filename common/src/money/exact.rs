@@ -220,6 +220,32 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_added_compared_and_divided_exactly() {
+        assert_eq!(exact("1.5") - exact("2"), exact("-0.5"));
+        assert_eq!(-exact("1.5"), exact("-1.5"));
+        assert_eq!([exact("0.1"), exact("0.2"), exact("-0.3")].into_iter().sum::<Exact>(), Exact::zero());
+        assert_eq!(Exact::percent("19".parse().unwrap()), exact("0.19"));
+        assert_eq!(exact("1").divided_by(&exact("8")), Some(exact("0.125")));
+        assert_eq!(exact("1").divided_by(&Exact::zero()), None);
+        assert_eq!(Exact::ratio(7, 0), Exact::whole(7));
+        let signs = ["-0.1", "0", "0.1"].map(|text| (exact(text).is_negative(), exact(text).is_zero()));
+        assert_eq!(signs, [(true, false), (false, true), (false, false)]);
+        assert_eq!(
+            ["-1.9", "1.9", "9223372036854775807.5"].map(|text| exact(text).truncated()),
+            [Some(-1), Some(1), Some(i64::MAX)]
+        );
+        assert_eq!(exact("9223372036854775808").truncated(), None);
+    }
+
+    #[test]
+    fn text_of_a_hundred_characters_is_read_and_a_longer_one_refused() {
+        let digits = "1".repeat(100);
+        assert_eq!(digits.parse::<Exact>().unwrap().to_string(), digits);
+        assert!("1".repeat(101).parse::<Exact>().is_err());
+        assert_eq!(format!("{:>5}|{:>4}|", exact("0.5"), Exact::ratio(1, 7)), "  0.5| 1/7|");
+    }
+
+    #[test]
     fn text_that_is_no_decimal_is_refused() {
         for text in ["", "-", ".5", "5.", "1e3", "1,0", "NaN", "--1", "+1", "1.2.3"] {
             assert!(text.parse::<Exact>().is_err(), "{text} was accepted");

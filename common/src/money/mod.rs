@@ -149,6 +149,9 @@ mod tests {
     fn amount_shows_decimal_places_of_currency() {
         assert_eq!(Money::from_minor(10_380, Currency::USD).to_string(), "103.80 USD");
         assert_eq!(Money::from_minor(-5, Currency::USD).to_string(), "-0.05 USD");
+        assert_eq!(Money::zero(Currency::USD).to_string(), "0.00 USD");
+        assert_eq!(Money::zero(Currency::JPY).to_string(), "0 JPY");
+        assert_eq!(format!("{:>9}|", Money::from_minor(5, Currency::USD)), " 0.05 USD|");
         assert_eq!(Money::from_minor(1_500, Currency::JPY).to_string(), "1500 JPY");
         assert_eq!(Money::from_minor(1_234, Currency::KWD).to_string(), "1.234 KWD");
         assert_eq!(Money::from_minor(i64::MIN, Currency::USD).to_string(), "-92233720368547758.08 USD");
@@ -159,6 +162,10 @@ mod tests {
         assert_eq!(Money::parse("29", Currency::USD).unwrap().minor(), 2_900);
         assert_eq!(Money::parse("29.5", Currency::USD).unwrap().minor(), 2_950);
         assert_eq!(Money::parse("29.500", Currency::USD).unwrap().minor(), 2_950);
+        assert_eq!(Money::parse("29.55", Currency::USD).unwrap().minor(), 2_955);
+        assert_eq!(Money::parse("-0.01", Currency::USD).unwrap().minor(), -1);
+        assert_eq!(Money::parse("1.234", Currency::KWD).unwrap().minor(), 1_234);
+        assert_eq!(Money::parse("7", Currency::JPY).unwrap().minor(), 7);
         for text in ["29.005", "", "1e3", "NaN", "29,00"] {
             assert!(Money::parse(text, Currency::USD).is_err(), "{text} was accepted");
         }

@@ -242,6 +242,51 @@ mod tests {
     }
 
     #[test]
+    fn agreed_day_is_the_first_day_of_the_period_that_it_falls_into() {
+        let start = |day, at: &str| {
+            let cycle = Cycle::on_day(CycleUnit::Month, day, at.parse().unwrap(), &Zone::utc()).unwrap();
+            cycle.period(0).unwrap().start.to_string()
+        };
+        assert_eq!(start(15, "2026-03-15T00:00:00Z"), "2026-03-15T00:00:00Z");
+        assert_eq!(start(15, "2026-03-14T23:59:59Z"), "2026-02-15T00:00:00Z");
+        assert_eq!(start(30, "2026-03-01T00:00:00Z"), "2026-01-30T00:00:00Z");
+        assert_eq!(start(1, "2026-01-01T00:00:00Z"), "2026-01-01T00:00:00Z");
+        let quarter =
+            Cycle::on_day(CycleUnit::Quarter, 31, "2026-01-31T10:00:00Z".parse().unwrap(), &Zone::utc()).unwrap();
+        assert_eq!(starts(&quarter, 3), ["2026-01-31T00:00:00Z", "2026-04-30T00:00:00Z", "2026-07-31T00:00:00Z"]);
+    }
+
+    #[test]
+    fn units_have_their_names_and_no_period_is_longer_than_they_say() {
+        for (unit, name, days) in [
+            (CycleUnit::Week, "week", 7),
+            (CycleUnit::Month, "month", 31),
+            (CycleUnit::Quarter, "quarter", 92),
+            (CycleUnit::Year, "year", 366),
+        ] {
+            assert_eq!((name.parse(), unit.days_at_most()), (Ok(unit), days));
+            let cycle = cycle(unit, Alignment::Calendar, "2024-05-17T12:00:00Z", "UTC");
+            let lengths = (0..60).map(|number| cycle.period(number).unwrap().length() / (86_400 * 1_000_000));
+            assert_eq!(lengths.max(), Some(i128::from(days)), "{name}");
+        }
+        assert!("day".parse::<CycleUnit>().unwrap_err().contains("week, month, quarter or year"));
+        assert_eq!(CyclePeriod::uncut(Window { start: Micros(1), end: Micros(2) }).window.end, Micros(2));
+    }
+
+    #[test]
+    fn instant_belongs_to_the_period_that_begins_with_it() {
+        for unit in [CycleUnit::Week, CycleUnit::Month, CycleUnit::Quarter, CycleUnit::Year] {
+            let cycle = cycle(unit, Alignment::Anniversary, "2026-01-31T12:30:00Z", "Europe/Berlin");
+            for number in [-25, -1, 0, 1, 2, 3, 14, 60] {
+                let period = cycle.period(number).unwrap();
+                assert_eq!(cycle.number_at(period.start).unwrap(), number, "{unit:?}");
+                assert_eq!(cycle.number_at(Micros(period.end.0 - 1)).unwrap(), number, "{unit:?}");
+                assert_eq!(cycle.period_at(period.start).unwrap(), period);
+            }
+        }
+    }
+
+    #[test]
     fn anniversary_of_a_leap_day_is_the_28th_in_other_years() {
         let cycle = cycle(CycleUnit::Year, Alignment::Anniversary, "2028-02-29T10:00:00Z", "UTC");
         let expected = ["2028-02-29T10:00:00Z", "2029-02-28T10:00:00Z", "2030-02-28T10:00:00Z"];

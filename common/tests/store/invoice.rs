@@ -55,6 +55,7 @@ pub(crate) fn line(minor: i64, meter: Option<&str>) -> InvoiceLine {
         tax: TaxRule::NONE,
         period: None,
         coupon: None,
+        in_advance: false,
     }
 }
 

@@ -13,6 +13,7 @@ mod change_feed;
 mod change_log;
 mod credit;
 mod dead_letters;
+mod deferral;
 mod dispute;
 mod fixture;
 mod gaps;

@@ -63,6 +63,7 @@ async fn invoice(store: &Store, issuer: TenantId, tenant: TenantId, minor: i64) 
         tax: TaxRule::NONE,
         period: None,
         coupon: None,
+        in_advance: false,
     };
     let new = NewInvoice {
         issuer,

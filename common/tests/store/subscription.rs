@@ -15,6 +15,7 @@ on_both_engines!(
     plan_change_and_migration_keep_past_subscriptions,
     terms_of_its_own_are_agreed_on_by_the_owner_of_the_plan,
     trial_is_a_subscription_with_the_next_one_ahead,
+    change_ahead_makes_no_trial_or_pause_longer,
 );
 
 async fn plan_at_creation_is_pinned_in_latest_version(fixture: Fixture) {
@@ -118,4 +119,37 @@ async fn trial_is_a_subscription_with_the_next_one_ahead(fixture: Fixture) {
     assert_eq!(starts().await, [("a".to_owned(), NOW, Some(later)), ("b".into(), later, None)]);
     let terms = store.billing_overrides_of(shop).await.unwrap();
     assert_eq!((terms.len(), terms[&NOW].trial, terms[&later].trial), (2, true, false));
+}
+
+async fn change_ahead_makes_no_trial_or_pause_longer(fixture: Fixture) {
+    let store = fixture.store().await;
+    let top = root(&store).await.id;
+    store.apply_plans(&[plan("a", "10.00"), plan("b", "20.00")], NOW).await.unwrap();
+    let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+    let day = |days: i64| NOW.plus_seconds(days * 86_400);
+    let trial = Agreement { trial_days: 14, ..Agreement::default() };
+    let starts = async |tenant| {
+        let all = store.subscriptions_of(tenant).await.unwrap();
+        all.into_iter().map(|one| (one.plan.to_string(), one.starts_at, one.ends_at)).collect::<Vec<_>>()
+    };
+    let tried = customer(&store, top).await;
+    store.assign_plan_by(tried, &a, None, PlanStart::Now, &trial, NOW).await.unwrap();
+    store.assign_plan(tried, &b, None, PlanStart::At(day(40)), day(1)).await.unwrap();
+    let expected = [("a", 0, Some(14)), ("a", 14, Some(40)), ("b", 40, None)];
+    let expected =
+        expected.map(|(plan, start, end): (&str, i64, Option<i64>)| (plan.to_owned(), day(start), end.map(day)));
+    assert_eq!(starts(tried).await, expected);
+    // Another change takes its place, and one that comes before the end of the trial cuts it.
+    store.end_subscription(tried, PlanStart::At(day(30)), day(2)).await.unwrap();
+    assert_eq!(starts(tried).await, [expected[0].clone(), ("a".into(), day(14), Some(day(30)))]);
+    store.assign_plan(tried, &b, None, PlanStart::At(day(5)), day(3)).await.unwrap();
+    assert_eq!(starts(tried).await, [("a".into(), NOW, Some(day(5))), ("b".into(), day(5), None)]);
+    let terms = store.billing_overrides_of(tried).await.unwrap();
+    assert_eq!((terms.len(), terms[&NOW].trial), (1, true));
+    let paused = customer(&store, top).await;
+    store.assign_plan(paused, &a, None, PlanStart::Now, NOW).await.unwrap();
+    store.pause_subscription(paused, PlanStart::At(day(2)), Some(day(9)), day(1)).await.unwrap();
+    store.assign_plan(paused, &b, None, PlanStart::At(day(20)), day(3)).await.unwrap();
+    let found: Vec<_> = starts(paused).await.into_iter().map(|(plan, start, _)| (plan, start)).collect();
+    assert_eq!(found, [("a".into(), NOW), ("a".into(), day(2)), ("a".into(), day(9)), ("b".into(), day(20))]);
 }

@@ -23,6 +23,7 @@ async fn invoice(fixture: &Fixture, tenant: TenantId) -> Invoice {
         tax: TaxRule::NONE,
         period: None,
         coupon: None,
+        in_advance: false,
     };
     let new = NewInvoice {
         issuer: fixture.root,

@@ -18,6 +18,10 @@ impl View for InvoiceDocument {
             ("plan", or_dash(plan)),
         ]);
         for (place, line) in self.lines.iter().enumerate() {
+            if let Some(section) = self.sections.iter().find(|one| one.lines > 0 && one.first_line == place) {
+                let text = format!("{} ({}): {}", section.name, section.tenant, section.subtotal.amount);
+                rows.push("section", text);
+            }
             rows.push(&format!("line {place}"), format!("{}: {}", line.description, line.amount.amount));
         }
         for tax in &self.taxes {

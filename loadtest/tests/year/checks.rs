@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use billing::reconcile::reconcile;
+use common::ledger::Account;
 use serde_json::Value;
 
 use crate::{
@@ -79,6 +80,10 @@ impl Checks {
         assert!(refused.is_empty() && requests > 200, "{requests} requests to Stripe, refused: {refused:?}");
         let wallet = world.api.get(&format!("/v1/tenants/{}/wallet", world.tenant("Milo").id)).await;
         assert_eq!(wallet["wallets"][0]["balance"], model::wallet(), "Milo's wallet: {wallet}");
+        let balances = world.store.trial_balance(world.root, None).await.unwrap();
+        let of = |account| balances.iter().filter(move |one| one.account == account && !one.amount.is_zero());
+        let fees: Vec<_> = of(Account::Fees).map(|one| (one.amount.currency().code(), one.amount.minor())).collect();
+        assert_eq!((fees, of(Account::Disputed).count()), (model::fees().to_vec(), 0), "what disputes have cost");
         for state in ["pending", "given_up"] {
             let list = world.api.get(&format!("/v1/outbox?state={state}")).await;
             assert_eq!(list["items"], Value::Array(Vec::new()), "messages that are {state}");

@@ -4,8 +4,8 @@ use common::id::TenantId;
 use serde_json::{Value, json};
 
 use crate::{
-    calendar::Day,
-    plans,
+    calendar::{Day, day},
+    model, plans,
     tenants::{Act, Kind, LIVES, Life},
     world::{Api, Tenant, World},
 };
@@ -121,6 +121,8 @@ async fn do_act(world: &mut World, life: &Life, act: Act, day: Day) {
             let top_up = json!({ "threshold": below, "target": to, "per_day": 1 });
             api.put(&of_tenant("wallet"), json!({ "currency": "USD", "top_up": top_up })).await;
         }
+        Act::Disputes { told } => dispute(world, life, Dispute::Opens { told }, day).await,
+        Act::IsDecided { won } => dispute(world, life, Dispute::Ends { won }, day).await,
         Act::IsGiven { amount, until } => {
             let body = json!({
                 "amount": amount, "currency": "USD", "kind": "promotional", "reference": "gift", "expires_at": until,
@@ -197,6 +199,48 @@ async fn refund(world: &World, api: &Api, tenant: TenantId, amount: &str, day: D
     assert_eq!(refund["status"], "succeeded", "{refund}");
 }
 
+enum Dispute {
+    Opens { told: bool },
+    Ends { won: bool },
+}
+
+/// The bank takes back what the tenant has paid for the last invoice, or decides about that. If Stripe
+/// tells of it, it does so twice; else the job finds it.
+async fn dispute(world: &World, life: &Life, dispute: Dispute, day: Day) {
+    let tenant = world.tenant(life.name).id;
+    let began = if matches!(dispute, Dispute::Opens { .. }) { day } else { disputed_on(life) };
+    let invoice = world.last_invoice(tenant, began).await;
+    let payments = world.api.get(&format!("/v1/invoices/{}/payments", word(&invoice, "id"))).await;
+    let (intent, amount) = (word(&payments["items"][0], "reference"), invoice["total"]["minor"].as_i64().unwrap());
+    let currency = word(&invoice, "currency").to_lowercase();
+    let movement = |id: &str, amount: i64, fee: i64| json!({ "id": id, "amount": amount, "fee": fee, "net": amount - fee, "currency": currency });
+    let name = format!("dp_{}", life.name.to_lowercase());
+    let mut movements = vec![movement(&format!("txn_{name}_1"), -amount, model::DISPUTE_FEE)];
+    let (status, event) = match dispute {
+        Dispute::Opens { told } => ("needs_response", told.then_some("charge.dispute.created")),
+        Dispute::Ends { won: true } => {
+            movements.push(movement(&format!("txn_{name}_2"), amount, 0));
+            ("won", None)
+        }
+        Dispute::Ends { won: false } => ("lost", None),
+    };
+    let mut thing = json!({
+        "id": name, "object": "dispute", "amount": amount, "currency": currency, "status": status,
+        "reason": "fraudulent", "payment_intent": intent, "created": began.at(10, 0).seconds(),
+        "balance_transactions": movements, "evidence_details": { "due_by": began.plus(14).at(0, 0).seconds() },
+    });
+    let Some(event) = event else { return world.stripe.put_thing(&thing).await };
+    thing["event"] = json!(event);
+    world.stripe.put_thing(&thing).await;
+    world.hear(&name, event, day.at(10, 30)).await;
+}
+
+/// The day on which a tenant's bank has taken back a payment.
+fn disputed_on(life: &Life) -> Day {
+    let found = life.acts.iter().find(|(_, act)| matches!(act, Act::Disputes { .. }));
+    found.map(|(date, _)| day(date)).expect("a dispute before its end")
+}
+
 /// The reseller has the money of the top-ups that wallets have asked for.
 async fn confirm_top_ups(world: &World) {
     let Some(milo) = world.tenants.get("Milo") else { return };
@@ -218,13 +262,7 @@ async fn confirm_payment(world: &World, life: &Life, day: Day) {
     assert_eq!(attempt["status"], "action_required", "{day} {}: {attempt}", life.name);
     let intent = word(attempt, "intent");
     world.stripe.confirm(&intent).await;
-    let now = day.at(12, 20);
-    world.clock.set(now);
-    let (body, signature) = world.stripe.event_of(&intent, now).await;
-    for is_new in [true, false] {
-        let receipt = world.api.tell(world.root, body.clone(), &signature).await;
-        assert_eq!(receipt["new"], is_new, "{day} {}", life.name);
-    }
+    world.hear(&intent, "payment_intent.succeeded", day.at(12, 20)).await;
     world.deliver(day.at(12, 21)).await;
 }
 

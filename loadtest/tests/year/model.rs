@@ -9,6 +9,9 @@ use crate::{
     tenants::{Kind, LIVES, Life},
 };
 
+/// Minor units that the provider keeps for a dispute.
+pub(crate) const DISPUTE_FEE: i64 = 1_500;
+
 /// An invoice that must come, and what is told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bill {
@@ -26,15 +29,14 @@ const FAILED: &str = "payment.failed";
 const TO_CONFIRM: &str = "payment.action_required";
 const UNPAID: &str = "invoice.unpaid";
 const PAID: &str = "invoice.paid";
+const REFUNDED: &str = "payment.refunded";
+const DISPUTED: &str = "payment.disputed";
+const DISPUTE_CLOSED: &str = "payment.dispute_closed";
 
 /// All bills of a tenant, in the order in which they are issued.
 pub(crate) fn bills(life: &Life) -> Vec<Bill> {
     match life.name {
-        "Anna" => monthly(life, 12, |month, units| match month {
-            // What is used in the trial costs nothing.
-            1 => team(1, life.units_on(day("01-20")).unwrap_or_default()),
-            _ => team(month, units),
-        }),
+        "Anna" => anna(life),
         "Boris" => boris(life),
         "Clara" => clara(life),
         "Dmitri" => monthly(life, 12, |month, units| match month {
@@ -79,6 +81,11 @@ pub(crate) fn wallet() -> u64 {
         let left = balance - minor(bill);
         if left < 3_000 { 10_000 } else { left }
     })
+}
+
+/// Minor units of each currency that the provider has kept for disputes: 15.00 for each.
+pub(crate) fn fees() -> [(&'static str, i64); 2] {
+    [("EUR", DISPUTE_FEE), ("USD", DISPUTE_FEE)]
 }
 
 /// The total of a bill, in minor units.
@@ -167,6 +174,16 @@ fn monthly(life: &Life, last: usize, price: impl Fn(usize, u64) -> u64) -> Vec<B
     (first..=last).map(|month| at_once(after(month), price(month, life.units_of(month)))).collect()
 }
 
+/// What is used in the trial costs nothing. August is disputed, and stays paid.
+fn anna(life: &Life) -> Vec<Bill> {
+    let mut bills = monthly(life, 12, |month, units| match month {
+        1 => team(1, life.units_on(day("01-20")).unwrap_or_default()),
+        _ => team(month, units),
+    });
+    bills[7].told.extend([(day("09-10"), DISPUTED), (day("10-06"), DISPUTE_CLOSED)]);
+    bills
+}
+
 /// 1,200.00 as the year begins. 20,000 units are part of it, each other one costs 0.01, billed once it
 /// comes to 50.00 or more.
 fn boris(life: &Life) -> Vec<Bill> {
@@ -186,6 +203,8 @@ fn boris(life: &Life) -> Vec<Bill> {
 
 /// In advance, with 19 % of tax. January has 744 hours, of which 733 are left at 11 o'clock on the first
 /// of them: 30.00 x 733 / 744. May has 744 hours as well: 396 of the basic plan, 348 of the other.
+/// September is open again as its dispute is lost, is reminded of on days 0 and 3 after that, and is paid
+/// by transfer.
 fn clara(life: &Life) -> Vec<Bill> {
     let mut bills = vec![at_once(life.joined(), with_tax(rounded(3_000 * 733, 744), 19))];
     for month in 1..=12 {
@@ -195,6 +214,10 @@ fn clara(life: &Life) -> Vec<Bill> {
         let more = if month == 5 { upgrade } else { 0 };
         bills.push(at_once(after(month), with_tax(usage + next + more, 19)));
     }
+    let (lost, paid) = (day("10-22"), day("10-26"));
+    bills[9].told.push((day("10-08"), DISPUTED));
+    bills[9].told.extend([REFUNDED, DISPUTE_CLOSED, UNPAID].map(|kind| (lost, kind)));
+    bills[9].told.extend([(lost.plus(3), UNPAID), (paid, SUCCEEDED), (paid, PAID)]);
     bills
 }
 
@@ -253,7 +276,7 @@ fn hugo(life: &Life) -> Vec<Bill> {
         let whole = scale(units);
         if month <= 5 { whole - rounded(whole * 25, 100) } else { whole }
     });
-    bills[2].told.extend(["credit_note.created", "payment.refunded"].map(|kind| (day("06-10"), kind)));
+    bills[2].told.extend(["credit_note.created", REFUNDED].map(|kind| (day("06-10"), kind)));
     bills
 }
 

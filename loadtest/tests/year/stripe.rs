@@ -76,13 +76,20 @@ impl Stripe {
         self.ask(&format!("v1/payment_intents/{intent}/_authenticate"), &body).await;
     }
 
-    /// The event that an intent has succeeded, once it has come: its body, and its signature at `now`.
-    pub(crate) async fn event_of(&self, intent: &str, now: Micros) -> (String, String) {
+    /// Puts a thing there that localstripe does not make by itself, as a dispute.
+    pub(crate) async fn put_thing(&self, thing: &Value) {
+        let request = self.client.put(format!("{}/_config/things", self.local.url())).json(thing);
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{thing}: {}", answer.status());
+    }
+
+    /// The event of a kind about a thing, once it has come: its body, and its signature at `now`.
+    pub(crate) async fn event_of(&self, thing: &str, kind: &str, now: Micros) -> (String, String) {
         let found = within(DEADLINE, Duration::from_millis(20), async || {
             let events = self.events.lock().unwrap();
-            events.iter().find(|event| event.contains(intent) && event.contains("payment_intent.succeeded")).cloned()
+            events.iter().find(|event| event.contains(thing) && event.contains(kind)).cloned()
         });
-        let body = found.await.expect("an event of the intent");
+        let body = found.await.expect("an event of Stripe");
         let time = now.0 / Micros::PER_SECOND;
         let mut mac = Hmac::<Sha256>::new_from_slice(SIGNING.as_bytes()).unwrap();
         mac.update(format!("{time}.{body}").as_bytes());

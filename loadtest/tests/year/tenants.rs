@@ -59,6 +59,10 @@ pub(crate) enum Act {
     Transfers,
     /// Reports units of an instant that has been billed.
     ReportsLate { units: u64, at: &'static str },
+    /// Its bank takes back what it has paid last, and Stripe tells of it, or does not.
+    Disputes { told: bool },
+    /// The bank has decided about that: the issuer has won, or lost.
+    IsDecided { won: bool },
     /// The issuer takes back so much of the first line of its last invoice, and gives it back by the
     /// provider.
     IsRefunded(&'static str),
@@ -73,8 +77,8 @@ pub(crate) enum Act {
 }
 
 use Act::{
-    Cancels, CardIsStolen, Confirms, GetsNewPrice, IsGiven, IsRefunded, IsVoided, Joins, Pauses, PaysAhead, Redeems,
-    ReportsLate, SavesCard, Takes, TakesLater, TopsUp, Transfers,
+    Cancels, CardIsStolen, Confirms, Disputes, GetsNewPrice, IsDecided, IsGiven, IsRefunded, IsVoided, Joins, Pauses,
+    PaysAhead, Redeems, ReportsLate, SavesCard, Takes, TakesLater, TopsUp, Transfers,
 };
 
 const fn joins(plan: &'static str) -> Act {
@@ -86,9 +90,15 @@ const fn customer(name: &'static str, mailbox: &'static str, units: (u64, u64)) 
 }
 
 pub(crate) const LIVES: [Life; 12] = [
-    // Pays each month by card, after a trial of two weeks.
+    // Pays each month by card, after a trial of two weeks; wins a dispute about August.
     Life {
-        acts: &[("01-01", Joins { plan: "team", trial_days: 14 }), ("01-02", SavesCard(GOOD)), ("06-20", GetsNewPrice)],
+        acts: &[
+            ("01-01", Joins { plan: "team", trial_days: 14 }),
+            ("01-02", SavesCard(GOOD)),
+            ("06-20", GetsNewPrice),
+            ("09-10", Disputes { told: true }),
+            ("10-06", IsDecided { won: true }),
+        ],
         ..customer("Anna", "anna", (700, 800))
     },
     // Pays for a year in advance; usage is billed whenever it has come to 50.00.
@@ -96,10 +106,18 @@ pub(crate) const LIVES: [Life; 12] = [
         acts: &[("02-10", joins("annual")), ("02-10", SavesCard(GOOD))],
         ..customer("Boris", "boris", (4_000, 4_000))
     },
-    // Takes a bigger plan in the middle of May; fees in advance, prorated, on the clock of Berlin.
+    // Takes a bigger plan in the middle of May; fees in advance, prorated, on the clock of Berlin. Loses a
+    // dispute about September, and pays it in the end.
     Life {
         zone: "Europe/Berlin",
-        acts: &[("01-01", joins("basic")), ("01-01", SavesCard(GOOD)), ("05-17", Takes("pro"))],
+        acts: &[
+            ("01-01", joins("basic")),
+            ("01-01", SavesCard(GOOD)),
+            ("05-17", Takes("pro")),
+            ("10-08", Disputes { told: false }),
+            ("10-22", IsDecided { won: false }),
+            ("10-26", Transfers),
+        ],
         ..customer("Clara", "clara", (900, 700))
     },
     // Takes a smaller plan from July on, whose new price comes too late for it, and pauses in October, on

@@ -151,6 +151,16 @@ impl World {
         deliver_due(&self.store, &clock, Arc::clone(&self.deliverers), "year").await.unwrap();
     }
 
+    /// Hands on an event of Stripe about a thing, at an instant, twice: the second time changes nothing.
+    pub(crate) async fn hear(&self, thing: &str, kind: &str, now: Micros) {
+        self.clock.set(now);
+        let (body, signature) = self.stripe.event_of(thing, kind, now).await;
+        for is_new in [true, false] {
+            let receipt = self.api.tell(self.root, body.clone(), &signature).await;
+            assert_eq!(receipt["new"], is_new, "{kind} of {thing}");
+        }
+    }
+
     /// Makes an endpoint of a tenant, which hears of everything below it from now on.
     pub(crate) async fn listen(&self, api: &Api, tenant: TenantId, path: &str) {
         let body = json!({ "name": path, "url": format!("{}{path}", self.receiver.url), "below": true });

@@ -128,6 +128,7 @@ impl Fixture {
             tax: TaxRule::NONE,
             period: None,
             coupon: None,
+            in_advance: false,
         };
         let new = NewInvoice {
             issuer: tenant,

@@ -89,6 +89,7 @@ fn invoice(lines: &[(i64, TaxRule)], taxes: &[(TaxRule, i64, i64)]) -> Invoice {
         tax: *tax,
         period: None,
         coupon: None,
+        in_advance: false,
     };
     let of_rule = |(rule, net_minor, tax_minor): &(TaxRule, i64, i64)| TaxLine {
         rule: *rule,
@@ -122,6 +123,7 @@ fn invoice(lines: &[(i64, TaxRule)], taxes: &[(TaxRule, i64, i64)]) -> Invoice {
             taxes: taxes.iter().map(of_rule).collect(),
             subtotal_minor: net,
             tax_minor: tax,
+            sections: Vec::new(),
             memo: Some("A remark".into()),
             input_hash: None,
         },

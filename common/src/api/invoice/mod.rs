@@ -25,7 +25,8 @@ use super::{instant::Instant, money::AmountDocument};
 use crate::{
     id::{InvoiceId, TenantId},
     invoice::{
-        Address, Counts, Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, LineKind, Party, TaxLine,
+        Address, BilledPeriod, Counts, Invoice, InvoiceContent, InvoiceKind, InvoiceLine, InvoiceStatus, LineKind,
+        Party, PinnedPlan, Section, TaxLine,
         tax::{TaxRule, Treatment},
     },
     money::{Currency, Money, MoneyError},
@@ -67,6 +68,10 @@ pub struct InvoiceDocument {
     pub counts: CountsDocument,
     /// Its lines.
     pub lines: Vec<InvoiceLineDocument>,
+    /// Sections of an invoice for several tenants, in the order of the lines; none of an invoice
+    /// for one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sections: Vec<SectionDocument>,
     /// Tax by rule.
     pub taxes: Vec<TaxDocument>,
     /// Sum of the lines without tax.
@@ -191,6 +196,30 @@ pub struct InvoiceLineDocument {
     pub coupon: Option<String>,
 }
 
+/// A section of an invoice for several tenants: what one of them would have owed by itself.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = InvoiceSection)]
+pub struct SectionDocument {
+    /// The tenant.
+    #[schema(value_type = String, example = "ten_01jd0000000000000000000000")]
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: String,
+    /// The period that it bills.
+    pub period: PeriodDocument,
+    /// The part of the period, as that of an invoice.
+    pub part: u32,
+    /// The plan that rates the period; null if no plan does.
+    #[schema(required = true)]
+    pub plan: Option<PinnedPlanDocument>,
+    /// Place of its first line, from 0.
+    pub first_line: usize,
+    /// Number of its lines.
+    pub lines: usize,
+    /// Sum of its lines.
+    pub subtotal: AmountDocument,
+}
+
 /// A rule by which amounts are taxed.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = InvoiceTaxRule)]
@@ -245,6 +274,7 @@ impl From<Invoice> for InvoiceDocument {
         let content = invoice.content;
         let currency = content.currency;
         let amount = |minor| AmountDocument::from(Money::from_minor(minor, currency));
+        let sections = sections(&content);
         Self {
             id: invoice.id,
             number: invoice.number,
@@ -254,17 +284,11 @@ impl From<Invoice> for InvoiceDocument {
             buyer: content.buyer.into(),
             currency: currency.code().into(),
             part: invoice.part,
-            period: content
-                .period
-                .map(|period| PeriodDocument { zone: Some(period.zone), ..PeriodDocument::from(period.window) }),
-            plan: content.plan.map(|plan| PinnedPlanDocument {
-                owner: plan.owner,
-                id: plan.id,
-                name: plan.name,
-                version: plan.version,
-            }),
+            period: content.period.map(Into::into),
+            plan: content.plan.map(Into::into),
             counts: content.counts.into(),
             lines: content.lines.into_iter().map(|line| InvoiceLineDocument::of(line, currency)).collect(),
+            sections,
             taxes: content.taxes.into_iter().map(|tax| TaxDocument::of(&tax, currency)).collect(),
             subtotal: amount(content.subtotal_minor),
             tax: amount(content.tax_minor),
@@ -276,6 +300,37 @@ impl From<Invoice> for InvoiceDocument {
             memo: content.memo,
             input_hash: content.input_hash,
         }
+    }
+}
+
+fn sections(content: &InvoiceContent) -> Vec<SectionDocument> {
+    let mut first_line = 0;
+    let section = |section: &Section| {
+        let document = SectionDocument {
+            tenant: section.tenant,
+            name: section.name.clone(),
+            period: section.period.clone().into(),
+            part: section.part,
+            plan: section.plan.clone().map(Into::into),
+            first_line,
+            lines: section.lines,
+            subtotal: Money::from_minor(section.subtotal_minor, content.currency).into(),
+        };
+        first_line += section.lines;
+        document
+    };
+    content.sections.iter().map(section).collect()
+}
+
+impl From<BilledPeriod> for PeriodDocument {
+    fn from(period: BilledPeriod) -> Self {
+        Self { zone: Some(period.zone), ..Self::from(period.window) }
+    }
+}
+
+impl From<PinnedPlan> for PinnedPlanDocument {
+    fn from(PinnedPlan { owner, id, name, version }: PinnedPlan) -> Self {
+        Self { owner, id, name, version }
     }
 }
 

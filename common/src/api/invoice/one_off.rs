@@ -62,6 +62,7 @@ impl NewInvoiceBody {
                 tax: TaxRule::NONE,
                 period: None,
                 coupon: None,
+                in_advance: false,
             })
         };
         Ok(NewInvoice {

@@ -61,6 +61,57 @@ fn sum(parts: &[Part]) -> (i128, Exact) {
     (parts.iter().map(|part| part.units).sum(), parts.iter().map(|part| part.amount.clone()).sum())
 }
 
+#[test]
+fn every_model_has_its_name_its_tiers_and_its_extremes() {
+    let tiers = vec![tier(Some(5), Some("1"), None), tier(Some(9), Some("2"), None), tier(None, Some("3"), None)];
+    let decimal = |text: &str| text.parse().unwrap();
+    let percentage = Percentage { percent: decimal("1"), unit: decimal("1"), fixed: None };
+    for (price, name, count, is_monotonic) in [
+        (Price::PerUnit(price("1", 1)), "per_unit", 0, true),
+        (Price::Graduated(tiers.clone()), "tiers", 3, true),
+        (Price::Volume(tiers), "volume", 3, false),
+        (Price::Package(price("1", 1)), "package", 0, true),
+        (Price::Percentage(percentage), "percentage", 0, true),
+    ] {
+        assert_eq!((price.name(), price.tiers().len(), price.is_monotonic()), (name, count, is_monotonic));
+        let extremes = [9, 10].map(|most| price.extremes(most));
+        let expected = if count == 0 { [vec![9], vec![10]] } else { [vec![5, 9], vec![5, 9, 10]] };
+        assert_eq!(extremes, expected, "{name}");
+    }
+}
+
+#[test]
+fn requests_of_some_units_are_their_share_rounded_down() {
+    let measured = Measured { units: 10, requests: 4 };
+    assert_eq!([0, 1, 2, 3, 5, 9, 10, 11, 30].map(|units| measured.requests_of(units)), [0, 0, 0, 1, 2, 3, 4, 4, 4]);
+    assert_eq!(Measured { units: 0, requests: 4 }.requests_of(3), 4);
+    assert_eq!(Measured { units: 10, requests: 0 }.requests_of(10), 0);
+}
+
+#[test]
+fn parts_without_units_and_amount_are_left_out() {
+    let tiers = vec![tier(Some(5), Some("1"), None), tier(None, Some("2"), Some("0"))];
+    assert_eq!(Price::Graduated(tiers).parts(None, total(5)).len(), 1);
+    let free = Price::Graduated(vec![tier(None, Some("0"), None)]);
+    assert_eq!(free.parts(None, total(5)).iter().map(|part| part.units).collect::<Vec<_>>(), [5]);
+    assert_eq!(Price::Graduated(vec![tier(None, None, Some("3"))]).parts(None, total(0)).len(), 1);
+    assert_eq!(Price::PerUnit(price("1", 1)).parts(Some(total(3)), total(3)), []);
+}
+
+#[test]
+fn tier_without_a_price_has_its_fixed_part_on_the_line_of_its_units() {
+    let both = vec![tier(Some(5), Some("0"), Some("9")), tier(None, Some("2"), Some("1"))];
+    let parts = Price::Graduated(both).parts(None, total(7));
+    let found: Vec<_> = parts.iter().map(|part| (part.tier, part.units, part.amount.to_string())).collect();
+    assert_eq!(found, [((1, Some(5)), 5, "9".into()), ((6, None), 0, "1".into()), ((6, None), 2, "4".into())]);
+    let volume = Price::Volume(vec![tier(Some(5), None, Some("9")), tier(None, Some("2"), None)]);
+    let later = volume.parts(Some(total(3)), total(5));
+    assert_eq!(later.iter().map(|part| (part.units, part.amount.to_string())).collect::<Vec<_>>(), [(2, "0".into())]);
+    assert_eq!(volume.parts(Some(total(6)), total(5))[0].amount.to_string(), "-3");
+    assert_eq!(Price::Volume(Vec::new()).parts(None, total(5)), []);
+    assert!(Price::Volume(Vec::new()).total(total(5)).is_zero());
+}
+
 proptest! {
     #[test]
     fn parts_of_all_bills_add_up_to_those_of_one(

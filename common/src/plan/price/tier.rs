@@ -97,3 +97,87 @@ pub(super) fn decimal_fault(amount: Decimal) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        Percentage, Price,
+        tests::{price, tier},
+    };
+
+    /// Ways and reasons of the faults of a price.
+    fn told(price: &Price) -> Vec<String> {
+        let way = |way: &[super::Step]| {
+            let step = |step: &super::Step| match step {
+                super::Step::Key(key) => key.clone(),
+                super::Step::Item(index) => index.to_string(),
+            };
+            way.iter().map(step).collect::<Vec<_>>().join(".")
+        };
+        price.faults().iter().map(|(steps, reason)| format!("{}: {reason}", way(steps))).collect()
+    }
+
+    #[test]
+    fn tiers_that_make_no_sense_are_told_with_their_place() {
+        let one = |up_to| tier(up_to, Some("1"), None);
+        let end = one(None);
+        let cases = [
+            (vec![one(Some(5)), one(Some(6)), end.clone()], vec![]),
+            (vec![end.clone()], vec![]),
+            (
+                vec![one(Some(5))],
+                vec!["tiers.0.up_to: the last tier has an `up_to`: units beyond it would have no price"],
+            ),
+            (
+                vec![end.clone(), one(Some(5)), end.clone()],
+                vec!["tiers.0: tier 1 has no `up_to`, so the tiers after it are never reached"],
+            ),
+            (
+                vec![one(Some(5)), one(Some(5)), end.clone()],
+                vec!["tiers.1.up_to: tier 2 ends at 5, which is not above 5"],
+            ),
+            (vec![one(Some(0)), end.clone()], vec!["tiers.0.up_to: tier 1 ends at 0, which is not above 0"]),
+            // What a tier that is at fault says counts for nothing.
+            (
+                vec![one(Some(5)), one(Some(4)), one(Some(6)), end.clone()],
+                vec!["tiers.1.up_to: tier 2 ends at 4, which is not above 5"],
+            ),
+            (vec![tier(None, None, None)], vec!["tiers.0: tier 1 needs a `price`, a `fixed` part or both"]),
+            (vec![tier(None, None, Some("0"))], vec![]),
+            (
+                vec![tier(Some(1), Some("-1"), Some("-2")), end.clone()],
+                vec![
+                    "tiers.0.price.amount: tier 1: `amount` is negative",
+                    "tiers.0.fixed: tier 1: `fixed` is negative",
+                ],
+            ),
+        ];
+        for (tiers, expected) in cases {
+            assert_eq!(told(&Price::Graduated(tiers.clone())), expected, "{tiers:?}");
+            let volume: Vec<String> = expected.iter().map(|one| one.replacen("tiers", "volume", 1)).collect();
+            assert_eq!(told(&Price::Volume(tiers)), volume);
+        }
+    }
+
+    #[test]
+    fn amounts_have_fifteen_digits_and_are_not_below_zero() {
+        let one = |amount: &str, per| told(&Price::PerUnit(price(amount, per)));
+        for amount in ["0", "-0.00", "1000000000000000", "0.000000000000001"] {
+            assert_eq!(one(amount, 1), [""; 0], "{amount}");
+        }
+        assert_eq!(one("1000000000000001", 1), ["per_unit.amount: `amount` has more than 15 digits"]);
+        assert_eq!(one("-0.01", 1), ["per_unit.amount: `amount` is negative"]);
+        assert_eq!(one("1", 0), ["per_unit.per: `per` is 0"]);
+        assert_eq!(told(&Price::Package(price("-1", 0))).len(), 2);
+        let percentage = |percent: &str, unit: &str, fixed: &str| {
+            let [percent, unit, fixed] = [percent, unit, fixed].map(|text| text.parse().unwrap());
+            told(&Price::Percentage(Percentage { percent, unit, fixed: Some(fixed) }))
+        };
+        assert_eq!(percentage("1", "1", "0"), [""; 0]);
+        assert_eq!(percentage("-1", "1", "-1").len(), 2);
+        assert_eq!(
+            percentage("1", "0", "1"),
+            ["percentage.unit: `unit` is 0: say what one unit is worth, as in \"0.01\""]
+        );
+    }
+}

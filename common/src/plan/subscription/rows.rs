@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::Subscription;
+use super::{Subscription, billing_override};
 use crate::{
     id::TenantId,
     plan::PlanVersion,
@@ -74,13 +74,15 @@ pub(crate) async fn end_all(connection: &mut AnyConnection, tenant: TenantId, no
     end_at(connection, tenant, now, now).await
 }
 
-/// Drops what would start later than `now` or at `end`, and ends what is in force at `end`.
+/// Drops what would start later than `now` or at `end`, and ends what is in force at `end`. A trial
+/// or pause that ends before is not made longer by that: what follows it stays, up to `end`.
 pub(super) async fn end_at(
     connection: &mut AnyConnection,
     tenant: TenantId,
     end: Micros,
     now: Micros,
 ) -> Result<(), StoreError> {
+    let now = kept_until(connection, tenant, end, now).await?;
     let tenant = tenant.to_string();
     sqlx::query("DELETE FROM subscriptions WHERE tenant_id = $1 AND (starts_at > $2 OR starts_at >= $3)")
         .bind(&tenant)
@@ -95,6 +97,24 @@ pub(super) async fn end_at(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// The instant at which what follows a trial or pause begins, if that is in force at `now` and ends
+/// before
+/// `end`; or else `now`.
+async fn kept_until(
+    connection: &mut AnyConnection,
+    tenant: TenantId,
+    end: Micros,
+    now: Micros,
+) -> Result<Micros, StoreError> {
+    let terms = billing_override::of(&mut *connection, tenant).await?;
+    let all = of(connection, tenant).await?;
+    let in_force = |one: &&Subscription| one.starts_at <= now && one.ends_at.is_none_or(|ends| ends > now);
+    let current = all.iter().rfind(in_force);
+    let is_short = |one: &&Subscription| terms.get(&one.starts_at).is_some_and(|own| own.trial || own.paused);
+    let follows = current.filter(is_short).and_then(|one| one.ends_at).filter(|follows| *follows < end);
+    Ok(follows.filter(|follows| all.iter().any(|one| one.starts_at == *follows)).unwrap_or(now))
 }
 
 /// Ends a subscription that begins at `starts_at`.

@@ -6,9 +6,12 @@
 //! payments, credit notes and wallets. The model is written anew, in whole cents and fractions of
 //! whole numbers, and shares no code with it.
 
+mod answer;
+mod bills;
 mod books;
 mod crash;
 mod model;
+mod paying;
 mod price;
 mod script;
 mod world;

@@ -60,6 +60,67 @@ plans:
     charges: [{ meter: requests, included: 50, per_unit: { amount: '0.021', per: 1 } }]
 ";
 
+/// A line of a bill before taxes, in cents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line {
+    /// True for units of the meter, false for fees and fixed parts.
+    pub(super) is_metered: bool,
+    pub(super) amount: i128,
+}
+
+/// What a tenant redeems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coupon {
+    /// A tenth off everything, for ever.
+    Tenth,
+    /// Seven dollars off everything, in the month in which it is redeemed.
+    Seven,
+    /// A third off the units, for ever.
+    ThirdOfUnits,
+}
+
+impl Coupon {
+    pub(super) const ALL: [Self; 3] = [Self::Tenth, Self::Seven, Self::ThirdOfUnits];
+
+    /// Its code in the store.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::Tenth => "TENTH",
+            Self::Seven => "SEVEN",
+            Self::ThirdOfUnits => "THIRD",
+        }
+    }
+
+    /// Takes it off what is left of the lines without a meter and of those with one.
+    pub(super) fn take_off(self, left: [i128; 2]) -> [i128; 2] {
+        match self {
+            Self::Tenth => left.map(|part| part - rounded(part, 10)),
+            Self::Seven => {
+                let off = split(700.min(left[0] + left[1]), &left);
+                [left[0] - off[0], left[1] - off[1]]
+            }
+            Self::ThirdOfUnits => [left[0], left[1] - rounded(left[1] * 333_333, 1_000_000)],
+        }
+    }
+}
+
+/// An amount in whole cents by weights: each gets its share rounded down, and the cents that are
+/// left go to those that lost most by that, to the later one of two that lost the same.
+pub(super) fn split(amount: i128, weights: &[i128]) -> Vec<i128> {
+    let all: i128 = weights.iter().sum();
+    if all == 0 {
+        return vec![0; weights.len()];
+    }
+    let mut parts: Vec<i128> = weights.iter().map(|weight| amount * weight / all).collect();
+    let mut places: Vec<usize> = (0..weights.len()).collect();
+    places.sort_by_key(|place| (amount * weights[*place] % all, *place));
+    let left = usize::try_from(amount - parts.iter().sum::<i128>()).unwrap_or(0);
+    for place in places.into_iter().rev().take(left) {
+        parts[place] += 1;
+    }
+    parts
+}
+
 /// A fraction rounded to a whole number, halves away from zero.
 pub(super) const fn rounded(numerator: i128, denominator: i128) -> i128 {
     let doubled = 2 * numerator.abs() + denominator;
@@ -105,20 +166,23 @@ impl Plan {
         matches!(self, Self::Bulk)
     }
 
-    /// The price of the units of a month, in cents; each line is rounded.
-    pub(super) fn price(self, units: i128) -> i128 {
+    /// The lines of the units of a month, in cents, each of them rounded.
+    pub(super) fn lines(self, units: i128) -> Vec<Line> {
         let beyond = |included: i128| (units - included).max(0);
+        let one = |amount| vec![Line { is_metered: true, amount }];
         match self {
-            Self::Flat => rounded(beyond(100) * 133, 100),
+            Self::Flat => one(rounded(beyond(100) * 133, 100)),
             Self::Tiered => {
                 let second = beyond(200);
-                let fixed = if second > 0 { 150 } else { 0 };
-                units.min(200) * 5 + rounded(second * 31, 10) + fixed
+                let amounts = [(true, units.min(200) * 5), (true, rounded(second * 31, 10))];
+                let fixed = (false, if second > 0 { 150 } else { 0 });
+                let line = |(is_metered, amount)| Line { is_metered, amount };
+                amounts.into_iter().chain([fixed]).map(line).collect()
             }
-            Self::Pack => (beyond(10) + 29) / 30 * 250,
-            Self::Bare => 0,
-            Self::Bulk => rounded(units * 7, 10),
-            Self::Retail => rounded(beyond(50) * 21, 10),
+            Self::Pack => one((beyond(10) + 29) / 30 * 250),
+            Self::Bare => Vec::new(),
+            Self::Bulk => one(rounded(units * 7, 10)),
+            Self::Retail => one(rounded(beyond(50) * 21, 10)),
         }
     }
 }
@@ -157,12 +221,31 @@ mod tests {
         assert_eq!([5, -5, 4, -4, 6].map(|tenths| rounded(tenths, 10)), [1, -1, 0, 0, 1]);
     }
 
+    fn price(plan: Plan, units: i128) -> i128 {
+        plan.lines(units).iter().map(|line| line.amount).sum()
+    }
+
     #[test]
     fn prices_are_those_of_the_plans() {
-        assert_eq!(Plan::Flat.price(103), 4);
-        assert_eq!(Plan::Tiered.price(200), 1_000);
-        assert_eq!(Plan::Tiered.price(201), 1_000 + 3 + 150);
-        assert_eq!([10, 11, 40, 41].map(|units| Plan::Pack.price(units)), [0, 250, 250, 500]);
+        assert_eq!(price(Plan::Flat, 103), 4);
+        assert_eq!(price(Plan::Tiered, 200), 1_000);
+        assert_eq!(price(Plan::Tiered, 201), 1_000 + 3 + 150);
+        assert_eq!([10, 11, 40, 41].map(|units| price(Plan::Pack, units)), [0, 250, 250, 500]);
+    }
+
+    #[test]
+    fn coupons_take_off_what_they_say() {
+        assert_eq!(Coupon::Tenth.take_off([1_005, 94]), [904, 85]);
+        assert_eq!(Coupon::Seven.take_off([1_000, 500]), [533, 267]);
+        assert_eq!(Coupon::Seven.take_off([300, 100]), [0, 0]);
+        assert_eq!(Coupon::ThirdOfUnits.take_off([1_000, 300]), [1_000, 200]);
+    }
+
+    #[test]
+    fn cents_that_are_left_go_to_those_that_lost_most() {
+        assert_eq!(split(1_000, &[3_333, 3_333, 3_334]), [333, 333, 334]);
+        assert_eq!(split(1, &[1, 1, 1]), [0, 0, 1]);
+        assert_eq!(split(5, &[0, 0]), [0, 0]);
     }
 
     #[test]

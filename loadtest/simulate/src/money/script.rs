@@ -3,8 +3,8 @@
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
-    model::ROOT,
-    price::{Plan, Tax},
+    model::{Agreed, ROOT},
+    price::{Coupon, Plan, Tax},
 };
 
 /// Resellers are the tenants from 1 on.
@@ -57,7 +57,8 @@ pub(super) struct Step {
 /// Things that happen. A `pick` chooses among what there is then.
 #[derive(Debug, Clone)]
 pub(super) enum Act {
-    Assign { tenant: usize, plan: Plan, at_period_end: bool },
+    Assign { tenant: usize, plan: Plan, agreed: Agreed, at_period_end: bool },
+    Redeem { tenant: usize, coupon: Coupon },
     Cancel { tenant: usize, at_period_end: bool },
     Move { tenant: usize, to: usize },
     Tax { tenant: usize, tax: Tax },
@@ -121,7 +122,8 @@ impl Script {
             if tenant <= RESELLERS || random.random_bool(0.8) {
                 let at = start_of(0) + random.random_range(0..30 * DAY);
                 let plan = some_plan(tenant, random);
-                self.add(random, at, Act::Assign { tenant, plan, at_period_end: false });
+                let agreed = some_terms(random);
+                self.add(random, at, Act::Assign { tenant, plan, agreed, at_period_end: false });
             }
         }
     }
@@ -131,9 +133,13 @@ impl Script {
         for _ in 0..random.random_range(0..4) {
             let at = moment(month, random);
             let (tenant, at_period_end) = (random.random_range(1..TENANTS), random.random_bool(0.3));
-            let act = match random.random_range(0..10) {
-                0..5 => Act::Assign { tenant, plan: some_plan(tenant, random), at_period_end },
+            let act = match random.random_range(0..12) {
+                0..5 => {
+                    let (plan, agreed) = (some_plan(tenant, random), some_terms(random));
+                    Act::Assign { tenant, plan, agreed, at_period_end }
+                }
                 5 => Act::Cancel { tenant, at_period_end },
+                10.. => Act::Redeem { tenant, coupon: Coupon::ALL[random.random_range(0..Coupon::ALL.len())] },
                 6..9 => Act::Move { tenant, to: random.random_range(0..=RESELLERS) },
                 _ => Act::Tax { tenant, tax: TAXES[random.random_range(0..TAXES.len())] },
             };
@@ -208,6 +214,13 @@ fn start_of(month: u32) -> i64 {
 
 fn moment(month: u32, random: &mut StdRng) -> i64 {
     start_of(month) + random.random_range(0..30 * DAY)
+}
+
+/// Now and then a trial, a discount, or both.
+fn some_terms(random: &mut StdRng) -> Agreed {
+    let trial_days = if random.random_bool(0.2) { random.random_range(1..40) } else { 0 };
+    let percent_off = if random.random_bool(0.25) { random.random_range(1..60) } else { 0 };
+    Agreed { trial_days, percent_off }
 }
 
 fn some_plan(tenant: usize, random: &mut StdRng) -> Plan {

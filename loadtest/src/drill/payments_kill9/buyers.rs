@@ -130,5 +130,6 @@ fn line() -> InvoiceLine {
         tax: TaxRule::NONE,
         period: None,
         coupon: None,
+        in_advance: false,
     }
 }
