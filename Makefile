@@ -4,6 +4,11 @@ SHELL := /bin/bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
+# What is built says which commit it is of, and bears that commit's time.
+COMMIT = $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+CREATED = $(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ)
+
 .PHONY: help
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -27,6 +32,25 @@ test: ## Run every test against real servers (starts its own PostgreSQL and Kafk
 	$(CARGO) build --manifest-path documents/Cargo.toml --target-dir target/documents
 	$(CARGO) test --workspace --exclude fuzz --no-fail-fast
 	$(CARGO) test --manifest-path documents/Cargo.toml --target-dir target/documents --no-fail-fast
+
+.PHONY: deploy-test
+deploy-test: ## Pack the Debian package, and run the programs in the root file system of the image; as root, takes minutes
+	@scripts/install.sh build test deploy
+	$(CARGO) build --bin gateway --bin billing --bin keyctl
+	$(CARGO) test -p deploy -- --ignored
+
+.PHONY: image
+image: ## Build the container image tollgate:latest; ARGS are passed on, as in ARGS='--platform linux/arm64'
+	docker build --tag tollgate:latest --build-arg COMMIT=$(COMMIT) --build-arg CREATED=$(CREATED) \
+		--build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(ARGS) .
+
+.PHONY: dist
+dist: ## Build the files of a release into target/release-files: archive, Debian package, list of components, checksums
+	@scripts/install.sh build deploy dist
+	TOLLGATE_COMMIT=$(COMMIT) $(CARGO) build --locked --profile dist --bin gateway --bin billing --bin keyctl
+	$(CARGO) build --locked --release --manifest-path documents/Cargo.toml --target-dir target/documents
+	cp target/documents/release/documents target/dist/
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) deploy/dist.sh target/dist target/release-files
 
 .PHONY: autobahn
 autobahn: ## Compare WebSockets with and without the gateway by the Autobahn suite; needs Python 2.7; ARGS=whole: every case

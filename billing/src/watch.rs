@@ -3,8 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use common::store::{Store, StoreError};
-use prometheus::{IntGauge, Registry};
+use common::{
+    payment::AttemptStatus,
+    store::{Store, StoreError},
+    time::{Clock as _, Micros, SystemClock},
+};
+use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Interval between pings of the store.
 const STORE_INTERVAL: Duration = Duration::from_secs(1);
@@ -15,6 +19,12 @@ const STORE_TIME_LIMIT: Duration = Duration::from_secs(2);
 /// Interval between counts of gaps and dead letters.
 const BOOKS_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Interval between looks at the money.
+const MONEY_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Age of the oldest attempt to collect a payment that counts.
+const ATTEMPTS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Watches a store.
 pub struct Watch {
     store: Store,
@@ -22,6 +32,15 @@ pub struct Watch {
     open_gaps: IntGauge,
     lost_lives: IntGauge,
     dead_letters: IntGauge,
+    money: Money,
+}
+
+/// Gauges about invoices and payments.
+struct Money {
+    attempts: IntGaugeVec,
+    unhandled_events: IntGauge,
+    unpaid_tenants: IntGauge,
+    last_finalized: IntGauge,
 }
 
 impl Watch {
@@ -32,8 +51,29 @@ impl Watch {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
+        let attempts = IntGaugeVec::new(
+            Opts::new(
+                "tollgate_payment_attempts_recent",
+                "Attempts to collect payments that began within 24 hours, of the last 1,000, by status",
+            ),
+            &["status"],
+        )?;
+        registry.register(Box::new(attempts.clone()))?;
+        let money = Money {
+            attempts,
+            unhandled_events: gauge(
+                "tollgate_payment_events_unhandled",
+                "Events that payment providers have told and that are not handled yet",
+            )?,
+            unpaid_tenants: gauge("tollgate_unpaid_tenants", "Tenants that are refused because of an unpaid invoice")?,
+            last_finalized: gauge(
+                "tollgate_invoices_last_finalized_timestamp_seconds",
+                "Unix time at which the last invoice was finalized; 0 without an invoice",
+            )?,
+        };
         Ok(Self {
             store,
+            money,
             store_down: gauge("tollgate_store_down", "1 while the store refuses or does not answer")?,
             open_gaps: gauge(
                 "tollgate_usage_open_gaps",
@@ -49,7 +89,7 @@ impl Watch {
 
     /// Watches for ever.
     pub async fn run(self) {
-        tokio::join!(self.watch_store(), self.watch_books());
+        tokio::join!(self.watch_store(), self.watch_books(), self.watch_money());
     }
 
     async fn watch_store(&self) {
@@ -83,11 +123,36 @@ impl Watch {
         }
     }
 
-    async fn count_open(&self) -> Result<(), StoreError> {
-        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        self.open_gaps.set(gauge(self.store.open_gap_count().await?));
-        self.lost_lives.set(gauge(self.store.lost_life_count().await?));
-        self.dead_letters.set(gauge(self.store.dead_letter_count().await?));
+    async fn watch_money(&self) {
+        loop {
+            if let Err(error) = self.look_at_money().await {
+                tracing::debug!(event = "money_not_counted", %error);
+            }
+            tokio::time::sleep(MONEY_INTERVAL).await;
+        }
+    }
+
+    async fn look_at_money(&self) -> Result<(), StoreError> {
+        let age = i64::try_from(ATTEMPTS_AGE.as_micros()).unwrap_or(i64::MAX);
+        let figures = self.store.money_figures(Micros(SystemClock.now().0.saturating_sub(age))).await?;
+        for status in AttemptStatus::ALL {
+            let attempts = figures.attempts.get(&status).copied().unwrap_or_default();
+            self.money.attempts.with_label_values(&[status.as_str()]).set(signed(attempts));
+        }
+        self.money.unhandled_events.set(signed(figures.unhandled_events));
+        self.money.unpaid_tenants.set(signed(figures.unpaid_tenants));
+        self.money.last_finalized.set(figures.last_finalized.map_or(0, |at| at.0 / 1_000_000));
         Ok(())
     }
+
+    async fn count_open(&self) -> Result<(), StoreError> {
+        self.open_gaps.set(signed(self.store.open_gap_count().await?));
+        self.lost_lives.set(signed(self.store.lost_life_count().await?));
+        self.dead_letters.set(signed(self.store.dead_letter_count().await?));
+        Ok(())
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

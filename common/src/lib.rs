@@ -54,12 +54,16 @@ pub mod word;
 
 use std::sync::LazyLock;
 
-/// Returns the text that `--version` prints after a program's name: its version, the version of the
-/// store's schema, and the release of the IANA time zones built in.
+/// The commit that the programs are built from, if the build named one in `TOLLGATE_COMMIT`.
+pub const COMMIT: Option<&str> = option_env!("TOLLGATE_COMMIT");
+
+/// Returns the text that `--version` prints after a program's name: its version, the commit if it is
+/// known, the version of the store's schema, and the release of the IANA time zones built in.
 pub fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
         let (version, schema, zones) = (env!("CARGO_PKG_VERSION"), store::SCHEMA_VERSION, time::zone_release());
-        format!("{version} (schema {schema}, IANA time zones {zones})")
+        let commit = COMMIT.map(|commit| format!("commit {commit}, ")).unwrap_or_default();
+        format!("{version} ({commit}schema {schema}, IANA time zones {zones})")
     });
     &VERSION
 }

@@ -11,6 +11,8 @@ pub(crate) enum Class {
     NotFound,
     /// A rule refuses the command, and will refuse it again.
     Refused,
+    /// Nothing went wrong: `diff` found differences.
+    Differences,
 }
 
 impl Class {
@@ -18,7 +20,7 @@ impl Class {
     pub(crate) const fn exit_code(self) -> u8 {
         match self {
             Self::Failed => 1,
-            Self::Usage => 2,
+            Self::Usage | Self::Differences => 2,
             Self::NotFound => 3,
             Self::Refused => 4,
         }
@@ -31,6 +33,7 @@ impl Class {
             Self::Usage => "usage",
             Self::NotFound => "not_found",
             Self::Refused => "refused",
+            Self::Differences => "differences",
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     admin_key::AdminKeyCommand,
     audit_log::AuditLogCommand,
     backend::api::{Token, error::ApiError},
+    catalog::{self, ApplyArgs, FileArgs},
     completions::CompletionsArgs,
     coupon::CouponCommand,
     credit::CreditCommand,
@@ -65,7 +66,7 @@ Examples:
 Exit codes:
   0  done (also when nothing had to change)
   1  failed: store, API or file unreachable, schema of another version
-  2  wrong usage: unknown option, malformed id, missing pepper or token
+  2  wrong usage: unknown option, malformed id, missing pepper or token; of `diff`: something differs
   3  not found: no such tenant, plan or key
   4  refused: by a rule (an expiry that has passed, an invalid plan file, a token without the role), or not \
 confirmed
@@ -193,6 +194,15 @@ pub(crate) enum Command {
     /// Show who changed what
     #[command(subcommand, alias = "audit")]
     AuditLog(AuditLogCommand),
+    /// Print tenants, plans, subscriptions, admin keys and webhooks as a catalog file
+    #[command(after_help = catalog::EXPORT_HELP)]
+    Export,
+    /// Show what applying a catalog file would change
+    #[command(after_help = catalog::DIFF_HELP)]
+    Diff(FileArgs),
+    /// Make tenants, plans, subscriptions, admin keys and webhooks what a catalog file says
+    #[command(after_help = catalog::APPLY_HELP)]
+    Apply(ApplyArgs),
     /// Print a shell's completion script
     Completions(CompletionsArgs),
 }

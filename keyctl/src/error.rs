@@ -16,9 +16,35 @@ pub(crate) enum Failure {
     /// The API failed or refused.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// The plan file cannot be read or is invalid.
+    /// A plan or catalog file cannot be read or is invalid.
     #[error("{0}\nnothing was applied")]
     PlanFile(#[from] ConfigError),
+    /// A catalog file cannot be used or written.
+    #[error("{0}")]
+    CatalogText(String),
+    /// A catalog file and what is there differ.
+    #[error("{0} changes would be made")]
+    Differences(usize),
+    /// A change of a catalog file failed. Those before it are made.
+    #[error("{what}: {reason}; {done} of {all} changes are made, and those after it were not tried")]
+    ChangeFailed {
+        /// The change.
+        what: String,
+        /// Changes that are made.
+        done: usize,
+        /// Changes in all.
+        all: usize,
+        /// The reason.
+        reason: Box<Self>,
+    },
+    /// Secrets would be made, and there is no file for them.
+    #[error(
+        "{0} is created with a secret: give --secrets-file FILE, a new file that secrets are written to; nothing was applied"
+    )]
+    SecretsFileMissing(String),
+    /// Secrets cannot be written.
+    #[error("--secrets-file: {0}: {1}")]
+    SecretsFile(String, String),
     /// The pepper is unusable.
     #[error(transparent)]
     Pepper(#[from] PepperError),
@@ -82,6 +108,9 @@ impl Failure {
             | Self::Money(_)
             | Self::ByApi(_)
             | Self::Image(_) => Class::Usage,
+            Self::Differences(_) => Class::Differences,
+            Self::SecretsFileMissing(_) => Class::Usage,
+            Self::ChangeFailed { reason, .. } => reason.class(),
             Self::Api(error) => error.class(),
             Self::Store(error) => store_class(error),
             Self::SecretUnknown => Class::NotFound,
@@ -93,6 +122,8 @@ impl Failure {
             }
             Self::Pepper(PepperError::Unreadable { .. } | PepperError::Missing)
             | Self::PlanFile(ConfigError::Unreadable { .. })
+            | Self::CatalogText(_)
+            | Self::SecretsFile(..)
             | Self::Time(_)
             | Self::Json(_)
             | Self::NoAnswer(_)

@@ -7,6 +7,7 @@
 mod admin_key;
 mod audit_log;
 mod backend;
+mod catalog;
 mod class;
 mod cli;
 mod completions;

@@ -6,6 +6,7 @@ use common::time::{Clock as _, Micros, SystemClock};
 
 use crate::{
     backend::{Backend, api::ApiBackend, store::StoreBackend},
+    catalog,
     cli::{Cli, Command, Place},
     context::Context,
     error::Failure,
@@ -62,6 +63,9 @@ async fn execute(cli: Cli, backend: Box<dyn Backend>, now: Micros, patience: Opt
         Command::Mail(command) => command.run(&context).await,
         Command::Outbox(command) => command.run(&context).await,
         Command::AuditLog(command) => command.run(&context).await,
+        Command::Export => catalog::export(&context).await,
+        Command::Diff(arguments) => arguments.diff(&context).await,
+        Command::Apply(arguments) => arguments.run(&context).await,
         Command::Completions(arguments) => arguments.run(),
     };
     // The command is done, whether or not the connection closes in time.

@@ -11,8 +11,8 @@ use std::{
 const GUIDES: [&str; 3] = ["docs/architecture.md", "docs/contributing.md", "SECURITY.md"];
 
 /// First parts of paths from the root of the repository.
-const FOLDERS: [&str; 9] =
-    ["common", "gateway", "billing", "keyctl", "loadtest", "benches", "config", "docs", "migrations"];
+const FOLDERS: [&str; 10] =
+    ["common", "gateway", "billing", "keyctl", "loadtest", "benches", "config", "deploy", "docs", "migrations"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

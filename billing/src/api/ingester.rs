@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, response::Response, routing::get};
+use axum::{Json, Router, extract::State, http::HeaderMap, response::Response, routing::get};
 use common::{api::problem::ProblemCode, store::Store};
 use prometheus::Registry;
 
@@ -51,6 +51,6 @@ async fn health(State(services): State<Arc<IngesterServices>>) -> Result<Json<He
     }
 }
 
-async fn metrics(State(services): State<Arc<IngesterServices>>) -> Result<Response, Problem> {
-    metrics_text(&services.registry)
+async fn metrics(State(services): State<Arc<IngesterServices>>, headers: HeaderMap) -> Result<Response, Problem> {
+    metrics_text(&services.registry, &headers)
 }

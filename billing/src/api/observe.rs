@@ -5,14 +5,15 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::State,
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use common::{
     api::problem::{ProblemCode, ProblemDocument},
     store::Store,
+    telemetry::{Exposition, expose},
 };
-use prometheus::{Registry, TextEncoder};
+use prometheus::Registry;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -63,14 +64,14 @@ pub(super) async fn store_health(store: &Store) -> Result<Json<HealthDocument>, 
     tag = "operations",
     responses((status = 200, description = "Prometheus text format", body = String, content_type = "text/plain")),
 )]
-pub(super) async fn metrics(State(services): State<Arc<Services>>) -> Result<Response, Problem> {
-    metrics_text(&services.registry)
+pub(super) async fn metrics(State(services): State<Arc<Services>>, headers: HeaderMap) -> Result<Response, Problem> {
+    metrics_text(&services.registry, &headers)
 }
 
-/// All metrics in the text format of Prometheus.
-pub(super) fn metrics_text(registry: &Registry) -> Result<Response, Problem> {
-    let text = TextEncoder::new()
-        .encode_to_string(&registry.gather())
-        .map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?;
-    Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
+/// All metrics, in the text format that the request asks for.
+pub(super) fn metrics_text(registry: &Registry, headers: &HeaderMap) -> Result<Response, Problem> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let Exposition { content_type, text } =
+        expose(&registry.gather(), accept).map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }

@@ -129,7 +129,6 @@ struct Family {
 fn family() -> &'static Family {
     static FAMILY: OnceLock<Family> = OnceLock::new();
     FAMILY.get_or_init(|| {
-        let labels = ["listener", "reason"];
         let refused = Opts::new(
             "tollgate_connections_refused_total",
             "Connections refused because a limit was reached and every connection had a request under way",
@@ -138,9 +137,9 @@ fn family() -> &'static Family {
             Opts::new("tollgate_connections_closed_total", "Connections that the server closed before the client did");
         let limits = Opts::new("tollgate_connections_limit", "Connections that may be open at once");
         Family {
-            refused: registered(IntCounterVec::new(refused, &labels)),
-            closed: registered(IntCounterVec::new(closed, &labels)),
-            limits: registered(IntGaugeVec::new(limits, &labels[..1])),
+            refused: registered(IntCounterVec::new(refused, &["listener", "reason"])),
+            closed: registered(IntCounterVec::new(closed, &["listener", "reason"])),
+            limits: registered(IntGaugeVec::new(limits, &["listener"])),
         }
     })
 }

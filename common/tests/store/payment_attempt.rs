@@ -20,6 +20,7 @@ on_both_engines!(
     charge_beyond_what_is_open_goes_to_the_wallet,
     event_is_kept_once_and_handled_until_it_was,
     suspension_is_in_the_change_log_and_ends_with_the_payment,
+    figures_count_attempts_events_and_tenants_that_are_refused,
 );
 
 const CARD: &str = "pm_1";
@@ -156,4 +157,30 @@ async fn suspension_is_in_the_change_log_and_ends_with_the_payment(fixture: Fixt
     let steps = store.dunning_steps(attempt.invoice).await.unwrap();
     assert_eq!(steps.iter().map(|step| step.number).collect::<Vec<_>>(), [4]);
     assert_eq!(fixture.number("SELECT COUNT(*) FROM events WHERE type = 'invoice.unpaid'").await, 1, "told once");
+}
+
+async fn figures_count_attempts_events_and_tenants_that_are_refused(fixture: Fixture) {
+    let (store, attempt) = attempt(&fixture).await;
+    store.follow_payment(attempt.id, &failed(), NOW).await.unwrap();
+    let unpaid = store.unpaid_invoices(0).await.unwrap().remove(0);
+    let step = CampaignStep { number: 1, at: NOW, action: DunningAction::Suspend };
+    assert!(store.take_dunning_step(&unpaid, step, NOW).await.unwrap());
+    store.begin_payment(attempt.invoice, "stripe", NOW.plus_seconds(60)).await.unwrap();
+    let event = NewProviderEvent {
+        provider: "stripe".into(),
+        issuer: attempt.issuer,
+        id: "evt_1".into(),
+        kind: "odd".into(),
+        body: "{}".into(),
+    };
+    store.keep_provider_event(&event, NOW).await.unwrap();
+
+    let figures = store.money_figures(NOW).await.unwrap();
+    let finalized = store.invoice(attempt.invoice).await.unwrap().finalized_at;
+    let attempts = [(AttemptStatus::Created, 1), (AttemptStatus::Failed, 1)];
+    assert_eq!(figures.attempts, attempts.into());
+    assert_eq!((figures.unhandled_events, figures.unpaid_tenants), (1, 1));
+    assert_eq!(figures.last_finalized, Some(finalized));
+    let later = store.money_figures(NOW.plus_seconds(1)).await.unwrap();
+    assert_eq!(later.attempts, [(AttemptStatus::Created, 1)].into(), "earlier attempts do not count");
 }

@@ -14,7 +14,7 @@ use std::{
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -23,10 +23,10 @@ use common::{
         self, ConnectionLimits, Connections, ListenerMetrics, descriptors,
         http::{Deadlines, Guard, Protocol, Signals},
     },
+    telemetry::{Exposition, expose},
     tls::{ListenerTls, ServerTls},
 };
 use hyper_util::service::TowerToHyperService;
-use prometheus::{Encoder as _, TextEncoder};
 use tokio::sync::watch;
 use tracing::error;
 
@@ -101,11 +101,10 @@ fn router(started: Started) -> Router {
         .with_state(started)
 }
 
-async fn show_metrics() -> Response {
-    let encoder = TextEncoder::new();
-    let mut text = Vec::new();
-    match encoder.encode(&prometheus::gather(), &mut text) {
-        Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response(),
+async fn show_metrics(headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    match expose(&prometheus::gather(), accept) {
+        Ok(Exposition { content_type, text }) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
         Err(reason) => problem(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", &reason.to_string()),
     }
 }

@@ -154,7 +154,9 @@ impl Drain {
                 }
             }
         };
-        self.metrics.acknowledged.inc_by(booked - batch.first_seq);
+        let entries = booked - batch.first_seq;
+        self.metrics.acknowledged.inc_by(entries);
+        self.metrics.tenants.booked(batch, usize::try_from(entries).unwrap_or(usize::MAX));
         lane.oldest.store(NONE_WAITING, Ordering::Release);
         if let Err(error) = locked(&lane.reader).acknowledge(booked) {
             tracing::error!(event = "journal_release_failed", stream = %batch.stream, position = booked, %error);

@@ -4,24 +4,25 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::usage::UsageRecord;
-use prometheus::IntCounterVec;
+use prometheus::IntCounter;
 
-use super::{error::MeterError, settings::WhenFull};
+use super::{error::MeterError, settings::WhenFull, tenants::TenantFigures};
 use crate::outage::Outage;
 
 /// Decides about requests whose record the journal does not take.
 pub(super) struct Fullness {
     policy: WhenFull,
     outage: Outage,
-    /// Requests served unmetered, by tenant.
-    unmetered: IntCounterVec,
+    /// Requests served unmetered.
+    unmetered: IntCounter,
+    tenants: TenantFigures,
     /// Requests served unmetered since the outage began.
     served: AtomicU64,
 }
 
 impl Fullness {
-    pub(super) const fn new(policy: WhenFull, unmetered: IntCounterVec) -> Self {
-        Self { policy, outage: Outage::new("usage journal"), unmetered, served: AtomicU64::new(0) }
+    pub(super) const fn new(policy: WhenFull, unmetered: IntCounter, tenants: TenantFigures) -> Self {
+        Self { policy, outage: Outage::new("usage journal"), unmetered, tenants, served: AtomicU64::new(0) }
     }
 
     /// Returns true if requests are served although their usage is not recorded.
@@ -39,7 +40,8 @@ impl Fullness {
         if !self.serves_unmetered() {
             return Err(error);
         }
-        self.unmetered.with_label_values(&[record.tenant.to_string()]).inc();
+        self.unmetered.inc();
+        self.tenants.served_unmetered(record.tenant);
         self.served.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

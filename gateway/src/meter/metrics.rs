@@ -2,6 +2,8 @@
 
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
+use super::tenants::TenantFigures;
+
 /// Metrics of the meter.
 #[derive(Clone)]
 pub(super) struct MeterMetrics {
@@ -16,11 +18,11 @@ pub(super) struct MeterMetrics {
     pub(super) spooled_bytes: IntGauge,
     pub(super) files_missing: IntGauge,
     pub(super) unrecovered: IntGauge,
-    /// Requests served unmetered, by tenant.
-    pub(super) unmetered: IntCounterVec,
+    pub(super) unmetered: IntCounter,
     pub(super) sink_failures: IntCounter,
     pub(super) sink_away: IntGauge,
     pub(super) refusals: IntCounterVec,
+    pub(super) tenants: TenantFigures,
 }
 
 impl MeterMetrics {
@@ -67,21 +69,17 @@ impl MeterMetrics {
                 "tollgate_journal_unfetched_lives",
                 "Earlier lives of gateways whose usage cannot be read, or is held by another process",
             )?,
-            unmetered: counters(
+            unmetered: counter(
                 "tollgate_unmetered_requests_total",
                 "Requests served although their usage could not be recorded",
-                &["tenant"],
             )?,
             sink_failures: counter(
                 "tollgate_sink_failures_total",
                 "Batches that the sink did not take, and looks at a sink that was away",
             )?,
             sink_away: gauge("tollgate_sink_away", "1 while the sink does not take usage")?,
-            refusals: counters(
-                "tollgate_refusals_total",
-                "Requests that the gateway itself refused",
-                &["tenant", "reason"],
-            )?,
+            refusals: counters("tollgate_refusals_total", "Requests that the gateway itself refused", &["reason"])?,
+            tenants: TenantFigures::register(registry)?,
         })
     }
 }

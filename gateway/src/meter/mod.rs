@@ -15,6 +15,7 @@ mod recovery;
 mod refusals;
 mod settings;
 mod sink;
+mod tenants;
 #[cfg(test)]
 mod tests;
 pub(crate) mod units;
@@ -71,7 +72,7 @@ impl Meter {
         check_name(&settings.gateway)?;
         let metrics = MeterMetrics::register(registry)?;
         let journal = Journal::open(&settings)?;
-        let fullness = Fullness::new(settings.when_full, metrics.unmetered.clone());
+        let fullness = Fullness::new(settings.when_full, metrics.unmetered.clone(), metrics.tenants.clone());
         Ok(Arc::new(Self {
             journal,
             refusals: Refusals::default(),
@@ -210,7 +211,7 @@ impl Meter {
     }
 
     fn flush_refusals(&self) {
-        if let Err(error) = self.refusals.flush(&self.journal, &self.metrics.refusals, SystemClock.now()) {
+        if let Err(error) = self.refusals.flush(&self.journal, &self.metrics, SystemClock.now()) {
             tracing::warn!(event = "refusals_not_journaled", %error);
         }
     }

@@ -9,9 +9,8 @@ use common::{
     usage::RefusalCount,
 };
 use dashmap::DashMap;
-use prometheus::IntCounterVec;
 
-use super::{error::MeterError, journal::Journal};
+use super::{error::MeterError, journal::Journal, metrics::MeterMetrics};
 
 /// Refusals since the last sum, by tenant, key and reason.
 #[derive(Default)]
@@ -34,10 +33,12 @@ impl Refusals {
 
     /// Moves every sum into the journal and the metrics. Returns the first failure; a sum that
     /// fails stays.
-    pub(super) fn flush(&self, journal: &Journal, shown: &IntCounterVec, at: Micros) -> Result<(), MeterError> {
+    pub(super) fn flush(&self, journal: &Journal, metrics: &MeterMetrics, at: Micros) -> Result<(), MeterError> {
         let mut outcome = Ok(());
         self.0.retain(|(tenant, key, reason), tally| {
-            shown.with_label_values(&[tenant.to_string().as_str(), reason]).inc_by(std::mem::take(&mut tally.unshown));
+            let unshown = std::mem::take(&mut tally.unshown);
+            metrics.refusals.with_label_values(&[reason]).inc_by(unshown);
+            metrics.tenants.refused(*tenant, unshown);
             let sum = RefusalCount { at, tenant: *tenant, key: *key, reason: (*reason).into(), count: tally.count };
             let Err(error) = journal.append_refusals(&sum) else {
                 return false;

@@ -173,6 +173,13 @@ impl Context {
         }
     }
 
+    /// Counts the time that it took until a server was chosen for it.
+    pub(super) fn admitted(&self) {
+        if let Some(route) = &self.route {
+            route.figures.admitted(&route.name, self.started.elapsed());
+        }
+    }
+
     /// Returns true if its client has left.
     pub(super) fn has_no_client(&self) -> bool {
         self.client.as_ref().is_some_and(|client| client.has_left())

@@ -84,7 +84,9 @@ impl ProxyHttp for Hooks {
             let detail = "the names of the upstream's servers do not resolve";
             return Err(context.fail(Problem::new(Code::UpstreamUnavailable, detail)));
         };
-        if !context.tried.is_empty() {
+        if context.tried.is_empty() {
+            context.admitted();
+        } else {
             Proxy::pause_before(&choice, context).await;
         }
         let Choice { server, peer, load } = choice;

@@ -38,10 +38,21 @@ static SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
     )
 });
 
+static ADMISSION: LazyLock<HistogramVec> = LazyLock::new(|| {
+    metrics::histograms(
+        "tollgate_http_admission_seconds",
+        "Time that the gateway adds to a request before its upstream is asked: from the request's header to the choice \
+         of a server",
+        &["route"],
+        &BUCKETS,
+    )
+});
+
 /// The figures of one route.
 #[derive(Default)]
 pub(crate) struct Figures {
     seconds: OnceLock<Histogram>,
+    admission: OnceLock<Histogram>,
     requests: [OnceLock<IntCounter>; STATUSES.len()],
 }
 
@@ -53,6 +64,12 @@ impl Figures {
             Err(_) => counter(route, status).inc(),
         }
         self.seconds.get_or_init(|| SECONDS.with_label_values(&[route])).observe(elapsed.as_secs_f64());
+    }
+
+    /// Counts the time from the header of a request of the route of this name to the first choice
+    /// of a server.
+    pub(crate) fn admitted(&self, route: &str, elapsed: Duration) {
+        self.admission.get_or_init(|| ADMISSION.with_label_values(&[route])).observe(elapsed.as_secs_f64());
     }
 
     /// Counts a request without an answer's time.

@@ -87,7 +87,7 @@ async fn full_journal_lets_requests_pass_unmetered_if_told_to() {
     let gateway = with_tiny_journal(&fixture, ", when_full: serve_unmetered").await;
     let (served, refused) = flood(&gateway, &customer.secret).await;
     assert_eq!((served >= MORE_THAN_FIT, refused.len()), (true, 0));
-    let unmetered = format!("tollgate_unmetered_requests_total{{tenant=\"{}\"}}", customer.tenant);
+    let unmetered = format!("tollgate_tenant_unmetered_requests_total{{tenant=\"{}\"}}", customer.tenant);
     assert!(gateway.metric(&unmetered).await.is_some_and(|count| count > 0.0));
 }
 

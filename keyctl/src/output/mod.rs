@@ -17,7 +17,7 @@ use common::api::actor::CreatorDocument;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::error::Failure;
+use crate::{class::Class, error::Failure};
 
 /// The form of an answer: aligned columns for people, JSON for programs, or CSV for spreadsheets.
 // The variants bear no documentation: it would become help text and stretch every page of it to
@@ -76,6 +76,11 @@ impl Output {
         }
     }
 
+    /// Returns true if answers are JSON.
+    pub(crate) fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
     fn show_table(self, rows: Rows) -> Result<(), Failure> {
         // Only a terminal has a width.
         let Some(width) = Table::new().width() else {
@@ -109,6 +114,9 @@ impl Output {
 
     /// Prints the reason of a failure. An error of printing is ignored.
     pub(crate) fn report(self, failure: &Failure) {
+        if failure.class() == Class::Differences {
+            return self.note(&failure.to_string());
+        }
         let message = failure.to_string();
         // Faults of a plan file stand on lines of their own; any other failure is one line.
         let message = match failure {

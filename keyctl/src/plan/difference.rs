@@ -54,11 +54,7 @@ struct Row<'a> {
 impl PlanChanges {
     /// The limits that would be dropped, as in `growth limits.tenant.per_minute`.
     pub(crate) fn dropped(&self) -> Vec<String> {
-        let dropped = |plan: &PlanDifference| -> Vec<String> {
-            let changes = plan.changes.iter().filter(|change| change.drops_limit);
-            changes.map(|change| format!("{} {}", plan.id, change.setting)).collect()
-        };
-        self.0.iter().flat_map(dropped).collect()
+        self.0.iter().flat_map(PlanDifference::dropped).collect()
     }
 }
 
@@ -73,6 +69,22 @@ impl PlanDifference {
             Some(_) => Outcome::Update,
         };
         Ok(Self { id: plan.id.clone(), version: latest.map(|latest| latest.version), outcome, changes })
+    }
+
+    /// Returns true if the plan is its latest version.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.outcome == Outcome::Nothing
+    }
+
+    /// Settings that differ: name, before, after.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = (&str, Option<String>, Option<String>)> {
+        self.changes.iter().map(|change| (change.setting.as_str(), change.before.clone(), change.after.clone()))
+    }
+
+    /// The limits that would be dropped, as in `growth limits.tenant.per_minute`.
+    pub(crate) fn dropped(&self) -> Vec<String> {
+        let changes = self.changes.iter().filter(|change| change.drops_limit);
+        changes.map(|change| format!("{} {}", self.id, change.setting)).collect()
     }
 }
 

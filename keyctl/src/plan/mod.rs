@@ -19,6 +19,7 @@ use common::{
     },
     time::Micros,
 };
+pub(crate) use difference::PlanDifference;
 use serde::Serialize;
 
 use self::{

@@ -57,6 +57,13 @@ plans:
     flat_fee: "5.00"
 "#;
 
+const CATALOG: &str = r#"
+catalog: 1
+tenants:
+  - { ref: top, name: Example API, kind: root }
+  - { ref: fresh, parent: top, name: Fresh, zone: Europe/Berlin, subscription: { plan: basic, discount_percent: "7.50" } }
+"#;
+
 const SCRIPT: &[Step] = &[
     ("", "plan apply plans.yaml"),
     ("", "plan apply plans.yaml"),
@@ -166,6 +173,10 @@ const SCRIPT: &[Step] = &[
     ("", "outbox list"),
     ("", "outbox list --tenant ten_01jd0000000000000000000009"),
     ("", "outbox replay msg_01jd0000000000000000000009 --tenant {acme}"),
+    ("", "apply -f catalog.yaml"),
+    ("", "diff -f catalog.yaml"),
+    ("", "apply -f faulty.yaml"),
+    ("", "export"),
     ("", "tenant delete {inheriting}"),
     ("", "tenant list --status deleted"),
     ("", "tenant show ten_01jd0000000000000000000009"),
@@ -231,6 +242,8 @@ impl Side {
         let fixture = Fixture::new().await;
         fixture.file("plans.yaml", PLANS);
         fixture.file("changed.yaml", &PLANS.replace("10.00", "12.00"));
+        fixture.file("catalog.yaml", CATALOG);
+        fixture.file("faulty.yaml", &CATALOG.replace("parent: top", "parent: nowhere").replace("growth", "nothing"));
         let root = fixture.root();
         let owner = ["admin-key", "create", "--tenant", &root, "--name", "owner", "--role", "owner"];
         let token = text(&fixture.json(&owner)["secret"]);

@@ -8,6 +8,7 @@ mod admin_keys;
 mod api;
 mod audit_log;
 mod both;
+mod catalog;
 mod credit;
 mod documents;
 mod keys;

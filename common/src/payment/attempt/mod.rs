@@ -70,7 +70,7 @@ pub struct PaymentAttempt {
 }
 
 /// Status of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "api", derive(serde::Deserialize, utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptStatus {
@@ -111,7 +111,8 @@ pub enum IntentState {
 }
 
 impl AttemptStatus {
-    const ALL: [Self; 5] = [Self::Created, Self::Processing, Self::ActionRequired, Self::Succeeded, Self::Failed];
+    /// All statuses.
+    pub const ALL: [Self; 5] = [Self::Created, Self::Processing, Self::ActionRequired, Self::Succeeded, Self::Failed];
 
     /// The word in the store and in documents.
     pub const fn as_str(self) -> &'static str {

@@ -172,7 +172,7 @@ impl Rounds {
     /// Requests that the gateway says it has served without a record.
     async fn unmetered(&self) -> Result<u64, DrillError> {
         let metrics = processes::get(self.admin, "/metrics").await?.body;
-        let tenants = metrics.lines().filter(|line| line.starts_with("tollgate_unmetered_requests_total{"));
-        Ok(tenants.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+        let count = metrics.lines().find_map(|line| line.strip_prefix("tollgate_unmetered_requests_total "));
+        Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
     }
 }

@@ -1,0 +1,4 @@
+//! Reads what the source code says about the metrics of all programs.
+
+pub mod metric;
+pub mod source;
