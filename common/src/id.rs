@@ -155,6 +155,10 @@ opaque_id!(
     RefundAttemptId, "refund", "ref_"
 );
 opaque_id!(
+    /// A booked entry of a bank statement.
+    BankEntryId, "bank entry", "bke_"
+);
+opaque_id!(
     /// A payment that a payer's bank takes back.
     DisputeId, "dispute", "dsp_"
 );

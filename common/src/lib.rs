@@ -2,8 +2,9 @@
 //!
 //! Read it in the order in which a request becomes money: a [`key`] belongs to a [`tenant`], whose
 //! [`plan`] says what it may do and what that costs; [`usage`] says what it did; an [`invoice`]
-//! says what that costs, and a [`payment`] pays it, or [`dunning`] follows; the [`ledger`] says who
-//! owes what, [`deferral`] what is not earned yet; [`branding`] says how documents look; an
+//! says what that costs, and a [`payment`] pays it, of which the [`bank`] may tell, or [`dunning`]
+//! follows; the [`ledger`] says who owes what, [`deferral`] what is not earned yet; [`branding`] says
+//! how documents look, and an [`export`] hands all of it to other programs; an
 //! [`event`] tells others of it through the [`outbox`], by [`webhook`] and by [`mail`]; the
 //! [`store`] keeps all of it. [`acting`] and [`admin`] say who changes it, [`origin`] where a
 //! request comes from. [`telemetry`] is how programs tell of themselves. [`id`], [`money`] and
@@ -14,6 +15,7 @@ pub mod acting;
 pub mod admin;
 #[cfg(feature = "api")]
 pub mod api;
+pub mod bank;
 pub mod branding;
 pub mod change;
 pub mod config;
@@ -21,6 +23,7 @@ pub mod coupon;
 pub mod deferral;
 pub mod dunning;
 pub mod event;
+pub mod export;
 pub mod files;
 pub mod hex;
 pub mod id;

@@ -1,7 +1,8 @@
 //! Failures of a command, each with its class.
 
 use common::{
-    branding::ImageError, config::ConfigError, key::PepperError, money::MoneyError, store::StoreError, time::TimeError,
+    bank::statement::StatementError, branding::ImageError, config::ConfigError, export::DatevError, key::PepperError,
+    money::MoneyError, store::StoreError, time::TimeError,
 };
 use reqwest::StatusCode;
 
@@ -62,6 +63,26 @@ pub(crate) enum Failure {
     /// The window of the report is empty.
     #[error("--from has to be before --to")]
     EmptyWindow,
+    /// A bank statement cannot be read.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// A profile of a table, for a file that is none.
+    #[error("--profile says how a table is read, and the file is camt.053: leave it out, or give --form csv")]
+    ProfileOfXml,
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    File {
+        /// Its path.
+        path: String,
+        /// The error.
+        source: std::io::Error,
+    },
+    /// A batch for DATEV cannot be written.
+    #[error(transparent)]
+    Datev(#[from] DatevError),
+    /// A batch for DATEV has no fiscal year.
+    #[error("--from: DATEV takes what is of one fiscal year: state the first instant")]
+    FiscalYear,
     /// Only `billing serve` can do it.
     #[error("{0} takes `billing serve`: give --api URL instead of --store")]
     ByApi(&'static str),
@@ -106,6 +127,9 @@ impl Failure {
             | Self::EmptyWindow
             | Self::NotASecret(_)
             | Self::Money(_)
+            | Self::ProfileOfXml
+            | Self::Datev(_)
+            | Self::FiscalYear
             | Self::ByApi(_)
             | Self::Image(_) => Class::Usage,
             Self::Differences(_) => Class::Differences,
@@ -116,6 +140,7 @@ impl Failure {
             Self::SecretUnknown => Class::NotFound,
             Self::Declined
             | Self::LimitsDropped(_)
+            | Self::Statement(_)
             | Self::Pepper(PepperError::TooShort(_))
             | Self::PlanFile(ConfigError::Invalid { .. } | ConfigError::Fault(_) | ConfigError::Faulty(_)) => {
                 Class::Refused
@@ -127,6 +152,7 @@ impl Failure {
             | Self::Time(_)
             | Self::Json(_)
             | Self::NoAnswer(_)
+            | Self::File { .. }
             | Self::Write(_) => Class::Failed,
         }
     }

@@ -11,6 +11,7 @@ use common::{
 use crate::{
     context::Context,
     error::Failure,
+    export::{LEDGER_HELP, LedgerExportArgs},
     output::{ListRow, or_dash},
     words::word_of,
 };
@@ -49,6 +50,9 @@ pub(crate) enum LedgerCommand {
     /// List the entries of a tenant's accounts
     #[command(after_help = ENTRIES_HELP)]
     Entries(EntriesArgs),
+    /// Write the books of an issuer as a file for another program
+    #[command(after_help = LEDGER_HELP)]
+    Export(LedgerExportArgs),
     /// Show the trial balance of an issuer
     #[command(after_help = TRIAL_BALANCE_HELP)]
     TrialBalance(TrialBalanceArgs),
@@ -95,6 +99,7 @@ impl LedgerCommand {
             Self::Entries(EntriesArgs { tenant, account }) => {
                 return context.output.show(&backend.ledger_entries(tenant, account).await?);
             }
+            Self::Export(arguments) => return arguments.run(context).await,
             Self::TrialBalance(TrialBalanceArgs { issuer, until }) => backend.trial_balance(issuer, until).await?,
         };
         context.output.show(&balances)

@@ -7,6 +7,7 @@
 mod admin_key;
 mod audit_log;
 mod backend;
+mod bank_entry;
 mod catalog;
 mod class;
 mod cli;
@@ -16,6 +17,7 @@ mod coupon;
 mod credit;
 mod duration;
 mod error;
+mod export;
 mod invoice;
 mod key;
 mod leaked;

@@ -13,7 +13,7 @@ use axum::{
 };
 use common::{
     api::problem::ProblemCode,
-    id::{AdminKeyId, InvoiceId, KeyId, PaymentId, TenantId},
+    id::{AdminKeyId, BankEntryId, InvoiceId, KeyId, PaymentId, TenantId},
     limit::LimitState,
     origin,
     store::StoreError,
@@ -127,7 +127,8 @@ impl Checkpoint {
             | Target::AdminKey
             | Target::Invoice
             | Target::InvoiceIssuer
-            | Target::PaymentIssuer => {
+            | Target::PaymentIssuer
+            | Target::BankEntry => {
                 let tenant = concerned(&caller, grant, parameters).await?;
                 caller.check(grant, tenant).await?;
             }
@@ -228,6 +229,10 @@ async fn concerned(caller: &Caller, grant: &Grant, parameters: &RawPathParams) -
         Target::PaymentIssuer => {
             let payment: PaymentId = parameter(parameters, "payment", "payment")?;
             issuer(caller, caller.store().payment(payment).await?.invoice).await
+        }
+        Target::BankEntry => {
+            let entry: BankEntryId = parameter(parameters, "entry", "bank entry")?;
+            Ok(caller.store().bank_entry(entry).await?.issuer)
         }
         Target::Tenant | Target::Own | Target::Body => parameter(parameters, "tenant", "tenant"),
     }

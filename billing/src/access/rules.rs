@@ -69,6 +69,8 @@ pub enum Target {
     /// The tenant that has issued the invoice that the payment, which the parameter `payment` names,
     /// has paid.
     PaymentIssuer,
+    /// The tenant whose account the bank entry, which the parameter `entry` names, is of.
+    BankEntry,
     /// The tenant that the body names: the handler gets its caller only after the check.
     Body,
 }
@@ -195,6 +197,9 @@ pub const RULES: &[Rule] = &[
     row("GET", "/v1/tenants/{tenant}/ledger/balances", reads(read(Invoices), Target::Tenant, Viewer)),
     row("GET", "/v1/tenants/{tenant}/ledger/entries", reads(read(Invoices), Target::Tenant, Viewer)),
     row("GET", "/v1/tenants/{tenant}/ledger/trial-balance", reads(read(Invoices), Target::Tenant, Billing)),
+    row("GET", "/v1/tenants/{tenant}/ledger/export", reads(read(Invoices), Target::Tenant, Billing)),
+    row("GET", "/v1/tenants/{tenant}/invoices/export", reads(read(Invoices), Target::Tenant, Viewer)),
+    row("GET", "/v1/tenants/{tenant}/usage/export", reads(read(Invoices), Target::Tenant, Viewer)),
     row("GET", "/v1/invoices", reads(read(Invoices), Target::Own, Viewer)),
     row("POST", "/v1/invoices", within(write(Invoices), Target::Body, Billing)),
     row("GET", "/v1/invoices/{invoice}", reads(read(Invoices), Target::Invoice, Viewer)),
@@ -224,6 +229,12 @@ pub const RULES: &[Rule] = &[
     row("GET", "/v1/tenants/{tenant}/payment-methods", reads(read(Invoices), Target::Tenant, Viewer)),
     row("POST", "/v1/tenants/{tenant}/payment-methods", within(write(Invoices), Target::Tenant, Billing)),
     row("POST", "/v1/tenants/{tenant}/payment-methods/page", within(write(Invoices), Target::Tenant, Billing)),
+    // Bank statements: who has paid is for those who keep the books.
+    row("POST", "/v1/tenants/{tenant}/bank-statements", within(write(Invoices), Target::Tenant, Billing)),
+    row("GET", "/v1/tenants/{tenant}/bank-entries", reads(read(Invoices), Target::Tenant, Billing)),
+    row("GET", "/v1/bank-entries/{entry}", reads(read(Invoices), Target::BankEntry, Billing)),
+    row("POST", "/v1/bank-entries/{entry}/assign", within(write(Invoices), Target::BankEntry, Billing)),
+    row("POST", "/v1/bank-entries/{entry}/ignore", within(write(Invoices), Target::BankEntry, Billing)),
     row("POST", "/v1/providers/stripe/{issuer}/events", Needs::OwnToken),
     // Credit and usage.
     row("GET", "/v1/tenants/{tenant}/credit", reads(read(Credit), Target::Tenant, Viewer)),

@@ -51,6 +51,17 @@ pub(super) async fn read_as(
     Ok((read_bytes(request).await?, media_type))
 }
 
+/// Reads a whole body of at most so many bytes with one of these content types, and says with which.
+pub(super) async fn read_as_up_to(
+    request: Request,
+    media_types: &'static [&'static str],
+    most: usize,
+    what: &str,
+) -> Result<(Bytes, &'static str), Problem> {
+    let media_type = require(request.headers(), media_types)?;
+    Ok((read_up_to(request.into_body(), most, what).await?, media_type))
+}
+
 async fn read_bytes(request: Request) -> Result<Bytes, Problem> {
     read_up_to(request.into_body(), BODY_MAX_BYTES, "a body").await
 }

@@ -8,6 +8,7 @@
 mod add_ons;
 mod admin_keys;
 mod audit_log;
+mod bank_entries;
 mod batches;
 mod billing_details;
 mod body;
@@ -16,6 +17,7 @@ mod coupons;
 mod credit;
 mod document;
 mod etag;
+mod exports;
 mod fallback;
 mod idempotency;
 mod ingester;
@@ -128,6 +130,9 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/tenants/{tenant}/ledger/balances", get(ledger::balances)),
         ("/v1/tenants/{tenant}/ledger/entries", get(ledger::entries)),
         ("/v1/tenants/{tenant}/ledger/trial-balance", get(ledger::trial_balance)),
+        ("/v1/tenants/{tenant}/ledger/export", get(exports::ledger)),
+        ("/v1/tenants/{tenant}/invoices/export", get(exports::invoices)),
+        ("/v1/tenants/{tenant}/usage/export", get(exports::costs)),
         ("/v1/invoices", get(invoices::list).post(invoices::one_off::issue)),
         ("/v1/invoices/{invoice}", get(invoices::show)),
         ("/v1/invoices/{invoice}/void", post(invoices::ends::void)),
@@ -151,6 +156,11 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/tenants/{tenant}/payment-methods", get(payments::methods::list).post(payments::methods::save)),
         ("/v1/tenants/{tenant}/payment-methods/page", post(payments::methods::page)),
         ("/v1/providers/stripe/{issuer}/events", post(payments::events::take)),
+        ("/v1/tenants/{tenant}/bank-statements", post(bank_entries::import)),
+        ("/v1/tenants/{tenant}/bank-entries", get(bank_entries::list)),
+        ("/v1/bank-entries/{entry}", get(bank_entries::show)),
+        ("/v1/bank-entries/{entry}/assign", post(bank_entries::assign)),
+        ("/v1/bank-entries/{entry}/ignore", post(bank_entries::ignore)),
         ("/v1/coupons", get(coupons::list).post(coupons::create)),
         ("/v1/coupons/{coupon}/archive", post(coupons::archive)),
         ("/v1/plans", get(plans::list).put(plans::changes::apply)),

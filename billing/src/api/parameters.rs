@@ -75,6 +75,10 @@ impl Name for common::id::PaymentId {
     const WHAT: &'static str = "payment";
 }
 
+impl Name for common::id::BankEntryId {
+    const WHAT: &'static str = "bank entry";
+}
+
 impl Name for common::id::PayoutId {
     const WHAT: &'static str = "payout";
 }

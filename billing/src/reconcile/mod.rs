@@ -12,7 +12,7 @@ use std::collections::HashSet;
 
 use common::{
     deferral::DeferralFault,
-    id::TenantId,
+    id::{BankEntryId, TenantId},
     invoice::InvoiceFault,
     ledger::LedgerFault,
     payment::DisputeFault,
@@ -85,6 +85,8 @@ pub struct Report {
     /// Invoices, credit notes and payments that do not agree with each other or with the ledger, at
     /// most 100 of each kind.
     pub invoices: Vec<InvoiceFault>,
+    /// Entries of bank statements that are not what was recorded of them, at most 100.
+    pub bank_entries: Vec<BankEntryId>,
     /// Fees in advance that are not what the ledger has left of them, or were not recognized by
     /// exact time; at most 100 of each kind.
     pub deferrals: Vec<DeferralFault>,
@@ -148,6 +150,7 @@ pub async fn reconcile(store: &Store, period: Option<Period>) -> Result<Report, 
         wallets: store.wallet_faults().await?,
         invoices: store.invoice_faults().await?,
         deferrals: store.deferral_faults().await?,
+        bank_entries: store.bank_entry_faults().await?,
         disputes: store.dispute_faults().await?,
     };
     report.clean = report.faults().is_empty();
@@ -189,6 +192,9 @@ impl Report {
         }
         if !self.invoices.is_empty() {
             faults.push(format!("{} invoices, payments or series do not agree", self.invoices.len()));
+        }
+        if !self.bank_entries.is_empty() {
+            faults.push(format!("{} bank entries are not what was recorded of them", self.bank_entries.len()));
         }
         if !self.deferrals.is_empty() {
             faults.push(format!("{} fees in advance are not what the ledger has left of them", self.deferrals.len()));

@@ -45,6 +45,7 @@ pub fn to_table(report: &Report) -> String {
     list(&mut text, "Postings of the ledger that do not balance", report.ledger.iter());
     list(&mut text, "Wallets that are not what the ledger has", report.wallets.iter());
     list(&mut text, "Invoices, payments and series that do not agree", report.invoices.iter());
+    list(&mut text, "Bank entries that are not what was recorded of them", report.bank_entries.iter());
     list(&mut text, "Fees in advance that are not what the ledger has left of them", report.deferrals.iter());
     list(&mut text, "Disputed money that open disputes do not hold", report.disputes.iter());
     let _ = writeln!(text, "{}", verdict(report));

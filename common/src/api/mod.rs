@@ -10,6 +10,7 @@
 pub mod actor;
 pub mod admin_key;
 pub mod audit_log;
+pub mod bank;
 pub mod batch;
 pub mod coupon;
 pub mod credit;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{
-    Invoice, InvoiceContent, InvoiceStatus, TaxLine,
+    Invoice, InvoiceContent, InvoiceSpan, InvoiceStatus, TaxLine,
     close::{check_reason, locked},
     correction::{CorrectionError, Credited, Left},
     details,
@@ -33,7 +33,7 @@ use crate::{
         audit_log::{Audited, state},
         idempotency,
         row::{corrupt, instant, parsed},
-        scope,
+        scope::{self, PathRange},
         transaction::ChangeTransaction,
     },
     time::Micros,
@@ -234,6 +234,42 @@ fn credit(mut left: Left, asked: Money, rule: &TaxRule) -> Result<Credited, Corr
     }
     let tax = rule.contained_in(asked)?;
     left.take(asked.checked_sub(tax)?, tax)
+}
+
+impl Store {
+    /// Credit notes that tenants of a span got in its time, oldest first, from behind a place on: at most
+    /// `limit`, and the place behind them.
+    pub(crate) async fn credit_notes_in(
+        &self,
+        span: &InvoiceSpan,
+        after: i64,
+        limit: u32,
+    ) -> Result<(Vec<CreditNote>, Option<i64>), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let paths = PathRange::within(&mut connection, self.acting.scope, span.tenant).await?;
+        let only = span.tenant.filter(|_| !span.subtree).map(|tenant| tenant.to_string()).unwrap_or_default();
+        let rows = sqlx::query(
+            "SELECT seq, credit_notes.id AS id, number, issuer_id, tenant_id, invoice_id, currency, total, issued_at, \
+             content FROM credit_notes JOIN tenants ON tenants.id = tenant_id \
+             WHERE path >= $1 AND path < $2 AND seq > $3 AND ($4 = '' OR tenant_id = $4) \
+             AND issued_at >= $5 AND issued_at < $6 ORDER BY seq LIMIT $7",
+        )
+        .bind(paths.from)
+        .bind(paths.before)
+        .bind(after)
+        .bind(only)
+        .bind(span.window.start.0)
+        .bind(span.window.end.0)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *connection)
+        .await?;
+        let next = match rows.last() {
+            Some(last) if rows.len() >= limit as usize => Some(last.try_get("seq")?),
+            _ => None,
+        };
+        let notes: Result<Vec<_>, StoreError> = rows.iter().map(read).collect();
+        Ok((notes?, next))
+    }
 }
 
 async fn write(change: &mut ChangeTransaction, invoice: &Invoice, content: Content) -> Result<CreditNote, StoreError> {

@@ -11,6 +11,7 @@ use crate::{
     dunning::DunningPolicy,
     id::TenantId,
     name::validate_name,
+    plan::is_slug,
     store::{
         Store, StoreError,
         audit_action::AuditAction,
@@ -23,6 +24,9 @@ use crate::{
 
 /// Longest time to pay, in days.
 const PAYMENT_DAYS_MAX: u32 = 365;
+
+/// Most plans that have a campaign of their own.
+const PLANS_MAX: usize = 100;
 
 /// Most tenants that are on one bill.
 const PAID_FOR_MAX: usize = 1_000;
@@ -70,6 +74,9 @@ pub struct BillingDetails {
     /// As an issuer: the campaign against invoices that are not paid. None unless stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dunning: Option<DunningPolicy>,
+    /// As an issuer: campaigns against invoices of some plans, by plan, instead of `dunning`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub dunning_of_plans: BTreeMap<String, DunningPolicy>,
     /// As a buyer: true if no campaign runs against its invoices.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dunning_hold: bool,
@@ -113,6 +120,11 @@ impl BillingDetails {
     /// Days in which an invoice is to be paid.
     pub fn payment_days(&self) -> u32 {
         self.payment_days.unwrap_or(14)
+    }
+
+    /// The campaign against invoices of a plan: the plan's, or else that of the issuer.
+    pub fn dunning_of(&self, plan: Option<&str>) -> Option<&DunningPolicy> {
+        plan.and_then(|plan| self.dunning_of_plans.get(plan)).or(self.dunning.as_ref())
     }
 
     /// The rule by which a line of the tenant's invoices is taxed.
@@ -160,6 +172,15 @@ impl BillingDetails {
         }
         if let Some(Err((field, reason))) = self.dunning.as_ref().map(DunningPolicy::validate) {
             return fault(&format!("dunning.{field}"), reason);
+        }
+        if self.dunning_of_plans.len() > PLANS_MAX {
+            return fault("dunning_of_plans", format!("at most {PLANS_MAX} plans can have a campaign of their own"));
+        }
+        for (plan, policy) in &self.dunning_of_plans {
+            if !is_slug(plan) {
+                return fault("dunning_of_plans", format!("`{plan}` is not the id of a plan"));
+            }
+            policy.validate().or_else(|(field, reason)| fault(&format!("dunning_of_plans.{plan}.{field}"), reason))?;
         }
         Ok(())
     }
@@ -279,6 +300,8 @@ mod tests {
             (r#"{"series":"inv"}"#, "series: "),
             (r#"{"payment_days":366}"#, "payment_days: "),
             (r#"{"dunning":{"days":[5,3]}}"#, "dunning.days: "),
+            (r#"{"dunning_of_plans":{"growth":{"days":[5,3]}}}"#, "dunning_of_plans.growth.days: "),
+            (r#"{"dunning_of_plans":{"Growth plan":{}}}"#, "dunning_of_plans: "),
             (r#"{"legal_name":" "}"#, "legal_name: "),
             (r#"{"address":{"lines":[],"city":"Berlin","country":"Germany"}}"#, "address.country: "),
         ] {

@@ -28,6 +28,22 @@ pub struct InvoiceFilter {
     pub status: Option<InvoiceStatus>,
 }
 
+/// Invoices of a side within a time, for exports.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InvoiceSpan {
+    /// Issued by this tenant.
+    pub(crate) issuer: Option<TenantId>,
+    /// Owed by this tenant.
+    pub(crate) tenant: Option<TenantId>,
+    /// True: owed by anybody below that tenant as well, and never void.
+    pub(crate) subtree: bool,
+    /// The time.
+    pub(crate) window: Window,
+    /// True: their period starts in it, or they were finalized in it if they have none; void ones are
+    /// left out. False: they were finalized in it.
+    pub(crate) by_period: bool,
+}
+
 /// Usage that an invoice bills.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BilledInvoice {
@@ -98,6 +114,44 @@ impl Store {
         let found: Result<Vec<_>, StoreError> =
             rows.iter().map(|row| Ok((row.try_get("seq")?, rows::read(row)?))).collect();
         Ok(page.page(found?))
+    }
+
+    /// Invoices of a span, oldest first, from behind a place on: at most `limit`, and the place behind
+    /// them.
+    pub(crate) async fn invoices_in(
+        &self,
+        span: &InvoiceSpan,
+        after: i64,
+        limit: u32,
+    ) -> Result<(Vec<Invoice>, Option<i64>), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let paths = PathRange::within(&mut connection, self.acting.scope, span.tenant).await?;
+        let text = |tenant: Option<TenantId>| tenant.map(|tenant| tenant.to_string()).unwrap_or_default();
+        let rows = sqlx::query(select_invoices!(
+            "JOIN tenants ON tenants.id = tenant_id WHERE path >= $1 AND path < $2 AND seq > $3 \
+             AND ($4 = '' OR tenant_id = $4) AND ($5 = '' OR issuer_id = $5) \
+             AND (CAST($6 AS BIGINT) = 0 OR invoices.status <> 'void') \
+             AND CASE WHEN CAST($6 AS BIGINT) = 1 THEN COALESCE(period_start, finalized_at) ELSE finalized_at END >= $7 \
+             AND CASE WHEN CAST($6 AS BIGINT) = 1 THEN COALESCE(period_start, finalized_at) ELSE finalized_at END < $8 \
+             ORDER BY seq LIMIT $9"
+        ))
+        .bind(paths.from)
+        .bind(paths.before)
+        .bind(after)
+        .bind(text(span.tenant.filter(|_| !span.subtree)))
+        .bind(text(span.issuer))
+        .bind(i64::from(span.by_period))
+        .bind(span.window.start.0)
+        .bind(span.window.end.0)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *connection)
+        .await?;
+        let next = match rows.last() {
+            Some(last) if rows.len() >= limit as usize => Some(last.try_get("seq")?),
+            _ => None,
+        };
+        let invoices: Result<Vec<_>, StoreError> = rows.iter().map(rows::read).collect();
+        Ok((invoices?, next))
     }
 
     /// Usage that an invoice bills.

@@ -35,6 +35,7 @@ pub use credit_note::{CreditNote, CreditNoteLine, NewCreditNote};
 pub use details::{Address, BillingDetails, DetailsError};
 pub use finalize::{Finalized, NewInvoice};
 pub use line::{InvoiceLine, LineKind};
+pub(crate) use list::InvoiceSpan;
 pub use list::{BilledInvoice, InvoiceFilter};
 pub use parts::BilledBefore;
 pub use proof::InvoiceFault;

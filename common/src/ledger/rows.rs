@@ -133,7 +133,7 @@ fn read_entry(row: &AnyRow, currency: Currency) -> Result<Entry, StoreError> {
     Ok(Entry { account, amount: Money::from_minor(row.try_get("amount")?, currency) })
 }
 
-pub(super) fn read_cause(row: &AnyRow) -> Result<Cause, StoreError> {
+pub(crate) fn read_cause(row: &AnyRow) -> Result<Cause, StoreError> {
     Ok(Cause { kind: parsed(row, "cause_kind")?, id: row.try_get("cause_id")? })
 }
 

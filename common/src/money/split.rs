@@ -59,6 +59,12 @@ mod tests {
     }
 
     #[test]
+    fn cent_that_is_left_goes_to_the_largest_loss_and_not_to_the_largest_share() {
+        assert_eq!(parts(10, &[21, 17, 2]), [5, 4, 1]);
+        assert_eq!(parts(-10, &[21, 17, 2]), [-5, -4, -1]);
+    }
+
+    #[test]
     fn equal_losses_are_made_good_from_the_end() {
         assert_eq!(parts(1, &[1, 1, 1]), [0, 0, 1]);
         assert_eq!(parts(-2, &[1, 1, 1]), [0, -1, -1]);

@@ -199,7 +199,11 @@ fn same(before: Payment, new: &NewPayment) -> Result<Payment, StoreError> {
 
 /// Records a payment of a locked invoice. Refused: another currency. A conflict: more than is open, an
 /// invoice that is not to be paid.
-async fn record(change: &mut ChangeTransaction, invoice: &Invoice, new: &NewPayment) -> Result<Payment, StoreError> {
+pub(crate) async fn record(
+    change: &mut ChangeTransaction,
+    invoice: &Invoice,
+    new: &NewPayment,
+) -> Result<Payment, StoreError> {
     if new.amount.currency() != invoice.open.currency() {
         let currency = invoice.open.currency().code();
         return Err(StoreError::refused(format!("amount: {} is owed in {currency}", invoice.id)));

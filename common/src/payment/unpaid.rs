@@ -1,6 +1,6 @@
 //! Unpaid invoices, and the steps that were taken against them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::{Row as _, any::AnyRow};
 
 use super::attempt::begin;
@@ -62,7 +62,7 @@ pub struct UnpaidInvoice {
     pub is_attempted: bool,
     /// The last step that was taken.
     pub taken: Option<u32>,
-    /// The campaign of its issuer, if there is one.
+    /// The campaign of its plan, or else of its issuer, if there is one.
     pub policy: Option<DunningPolicy>,
     /// True if nothing is to be done about it: its tenant is on hold, or has an open dispute with the
     /// issuer.
@@ -88,6 +88,8 @@ impl UnpaidInvoice {
 
 const UNPAID: &str = "SELECT invoices.seq AS seq, invoices.id AS id, invoices.issuer_id AS issuer_id, \
     invoices.tenant_id AS tenant_id, due_at, \
+    CASE WHEN EXISTS (SELECT 1 FROM billing_details WHERE billing_details.tenant_id = invoices.issuer_id \
+     AND body LIKE '%dunning_of_plans%') THEN content END AS content, \
     (SELECT MIN(updated_at) FROM payment_attempts WHERE invoice_id = invoices.id AND status = 'failed' \
      AND method <> 'page') AS failed_at, \
     (SELECT COUNT(*) FROM payment_attempts WHERE invoice_id = invoices.id AND method <> 'page') AS attempts, \
@@ -177,12 +179,28 @@ impl Store {
     }
 }
 
+/// The part of an invoice's content that says which campaign it has.
+#[derive(Deserialize)]
+struct Billed {
+    plan: Option<BilledPlan>,
+}
+
+#[derive(Deserialize)]
+struct BilledPlan {
+    id: String,
+}
+
 fn read(row: &AnyRow) -> Result<UnpaidInvoice, StoreError> {
     let details = |column: &str| {
         let body: Option<String> = row.try_get(column)?;
         let details = body.map(|body| serde_json::from_str::<BillingDetails>(&body)).transpose();
         details.map_err(|error| corrupt("billing details", error))
     };
+    // It is large, and read only where campaigns depend on it.
+    let content: Option<String> = row.try_get("content")?;
+    let billed = content.map(|content| serde_json::from_str::<Billed>(&content)).transpose();
+    let billed = billed.map_err(|error| corrupt("invoice", error))?;
+    let plan = billed.and_then(|billed| billed.plan).map(|plan| plan.id);
     let number = |value: i64| u32::try_from(value).map_err(|error| corrupt("count", error));
     Ok(UnpaidInvoice {
         seq: row.try_get("seq")?,
@@ -196,7 +214,7 @@ fn read(row: &AnyRow) -> Result<UnpaidInvoice, StoreError> {
         useless_method: row.try_get("useless_method")?,
         is_attempted: row.try_get::<i64, _>("under_way")? > 0,
         taken: row.try_get::<Option<i64>, _>("taken")?.map(number).transpose()?,
-        policy: details("issuer_details")?.and_then(|details| details.dunning),
+        policy: details("issuer_details")?.and_then(|details| details.dunning_of(plan.as_deref()).cloned()),
         on_hold: details("payer_details")?.is_some_and(|details| details.dunning_hold)
             || row.try_get::<i64, _>("disputes")? > 0,
         taken_back_at: instant_or_null(row, "taken_back_at")?,

@@ -119,6 +119,12 @@ actions! {
     PaymentRecord = "payment.record",
     /// A payment went back.
     PaymentRefund = "payment.refund",
+    /// A bank statement was imported.
+    BankStatementImport = "bank_statement.import",
+    /// A person said what an entry of a bank statement pays.
+    BankEntryAssign = "bank_entry.assign",
+    /// A person said that nothing follows from an entry of a bank statement.
+    BankEntryIgnore = "bank_entry.ignore",
     /// A webhook endpoint was made.
     WebhookCreate = "webhook_endpoint.create",
     /// A webhook endpoint was changed, enabled or disabled.

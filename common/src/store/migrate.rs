@@ -84,6 +84,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(26, "0026_branding"),
     migration!(27, "0027_payment_attempts"),
     migration!(28, "0028_disputes_and_payouts"),
+    migration!(29, "0029_bank_entries"),
     migration!(30, "0030_deferrals"),
     migration!(34, "0034_sections"),
 ];

@@ -2,7 +2,7 @@
 
 use prometheus::{IntGauge, Opts, Registry, core::Collector, process_collector::ProcessCollector};
 
-use crate::{COMMIT, store::SCHEMA_VERSION, time::zone_release};
+use crate::{store::SCHEMA_VERSION, time::zone_release};
 
 /// Shows `tollgate_build_info` and `process_*` in `registry`. A registry that shows one of them
 /// already, as the process-wide one does, is left as it is.
@@ -10,7 +10,6 @@ pub fn show_process(registry: &Registry, program: &str) -> prometheus::Result<()
     let build = Opts::new("tollgate_build_info", "1; the labels say which program this is")
         .const_label("program", program)
         .const_label("version", env!("CARGO_PKG_VERSION"))
-        .const_label("commit", COMMIT.unwrap_or_default())
         .const_label("schema", SCHEMA_VERSION.to_string())
         .const_label("time_zones", zone_release());
     let build = IntGauge::with_opts(build)?;

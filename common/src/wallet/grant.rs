@@ -179,7 +179,7 @@ async fn of_reference(
 }
 
 /// The issuer of a tenant's invoices: the one that is named, or the tenant above; a root itself.
-pub(super) async fn issuer(
+pub(crate) async fn issuer(
     write: &mut ChangeTransaction,
     tenant: TenantId,
     named: Option<TenantId>,

@@ -85,11 +85,11 @@ pub(crate) async fn finalized(store: &Store, new: &NewInvoice) -> Invoice {
     }
 }
 
-fn exclusive(percent: &str) -> TaxRule {
+pub(crate) fn exclusive(percent: &str) -> TaxRule {
     TaxRule { treatment: Treatment::Exclusive, percent: percent.parse().unwrap() }
 }
 
-async fn with_tax(store: &Store, tenant: TenantId) {
+pub(crate) async fn with_tax(store: &Store, tenant: TenantId) {
     let details = BillingDetails {
         legal_name: Some("Acme GmbH".into()),
         tax: Some(exclusive("19")),
@@ -109,12 +109,16 @@ pub(crate) async fn balance(store: &Store, tenant: TenantId, account: Account) -
     balances.iter().find(|balance| balance.account == account).map_or(0, |balance| balance.amount.minor())
 }
 
-async fn credit(store: &Store, invoice: InvoiceId, lines: &[(usize, i64)]) -> Result<CreditNote, StoreError> {
+pub(crate) async fn credit(
+    store: &Store,
+    invoice: InvoiceId,
+    lines: &[(usize, i64)],
+) -> Result<CreditNote, StoreError> {
     let new = NewCreditNote { lines: lines.to_vec(), reason: "goodwill".into() };
     store.issue_credit_note(invoice, &new, NOW).await
 }
 
-fn transfer(invoice: InvoiceId, minor: i64, reference: &str) -> NewPayment {
+pub(crate) fn transfer(invoice: InvoiceId, minor: i64, reference: &str) -> NewPayment {
     NewPayment {
         invoice,
         amount: usd(minor),

@@ -6,6 +6,7 @@
 mod aborted_requests;
 mod admin_key;
 mod audit_log;
+mod bank_entry;
 mod booking;
 mod booking_interleaving;
 mod booking_survival;
@@ -15,6 +16,7 @@ mod credit;
 mod dead_letters;
 mod deferral;
 mod dispute;
+mod export;
 mod fixture;
 mod gaps;
 mod idempotency;

@@ -1,9 +1,9 @@
 //! Attempts to collect payments: written before the provider hears of them, and paid once.
 
 use common::{
-    dunning::{CampaignStep, DunningAction},
+    dunning::{CampaignStep, DunningAction, DunningPolicy},
     id::PaymentAttemptId,
-    invoice::InvoiceStatus,
+    invoice::{BillingDetails, InvoiceStatus, NewInvoice, PinnedPlan},
     money::{Currency, Money},
     payment::{AttemptFailure, AttemptStatus, IntentState, NewPayment, NewProviderEvent, PaymentAttempt, SavedMethod},
     store::{Store, StoreError},
@@ -19,6 +19,7 @@ on_both_engines!(
     attempt_pays_once_whatever_is_told_and_however_often,
     charge_beyond_what_is_open_goes_to_the_wallet,
     event_is_kept_once_and_handled_until_it_was,
+    campaign_of_the_plan_counts_before_that_of_the_issuer,
     suspension_is_in_the_change_log_and_ends_with_the_payment,
     figures_count_attempts_events_and_tenants_that_are_refused,
 );
@@ -135,6 +136,27 @@ async fn event_is_kept_once_and_handled_until_it_was(fixture: Fixture) {
     store.finish_provider_event(&event, "nothing follows", NOW).await.unwrap();
     assert_eq!(store.open_provider_events(NOW, 9).await.unwrap(), []);
     assert!(!store.keep_provider_event(&event, NOW).await.unwrap());
+}
+
+async fn campaign_of_the_plan_counts_before_that_of_the_issuer(fixture: Fixture) {
+    let (store, attempt) = attempt(&fixture).await;
+    let plan = PinnedPlan { owner: attempt.issuer, id: "growth".parse().unwrap(), name: "Growth".into(), version: 1 };
+    let new = bill(attempt.issuer, attempt.tenant, 1, vec![line(500, None)]);
+    finalized(&store, &NewInvoice { plan: Some(plan), ..new }).await;
+    let policy = |days: &[u32]| DunningPolicy { days: days.to_vec(), ..DunningPolicy::default() };
+    let days = async |issuer: Option<DunningPolicy>, plans: &[(&str, DunningPolicy)]| {
+        let dunning_of_plans = plans.iter().map(|(plan, policy)| ((*plan).to_owned(), policy.clone())).collect();
+        let details = BillingDetails { dunning: issuer, dunning_of_plans, ..BillingDetails::default() };
+        store.set_billing_details(attempt.issuer, &details, NOW).await.unwrap();
+        let unpaid = store.unpaid_invoices(0).await.unwrap();
+        unpaid.into_iter().map(|invoice| invoice.policy.map(|policy| policy.days)).collect::<Vec<_>>()
+    };
+    // The first invoice has no plan, the second that of the test.
+    assert_eq!(days(None, &[]).await, [None, None]);
+    assert_eq!(days(Some(policy(&[1])), &[]).await, [Some(vec![1]), Some(vec![1])]);
+    let growth = [("growth", policy(&[9])), ("starter", policy(&[8]))];
+    assert_eq!(days(Some(policy(&[1])), &growth).await, [Some(vec![1]), Some(vec![9])]);
+    assert_eq!(days(None, &growth).await, [None, Some(vec![9])]);
 }
 
 async fn suspension_is_in_the_change_log_and_ends_with_the_payment(fixture: Fixture) {

@@ -6,7 +6,9 @@
 //! who typed the command; through the API, under the owner of the token.
 
 pub(crate) mod api;
+mod bank;
 mod coupons;
+mod exports;
 mod invoices;
 mod notifications;
 pub(crate) mod store;
@@ -16,6 +18,7 @@ mod wallets;
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+pub(crate) use bank::{Bank, StatementFile};
 use common::{
     admin::{AdminKeyFilter, AdminSecret},
     api::{
@@ -49,6 +52,7 @@ use common::{
     },
 };
 pub(crate) use coupons::Coupons;
+pub(crate) use exports::Exports;
 pub(crate) use invoices::{DocumentCall, Invoices};
 pub(crate) use notifications::{MessageQuery, Notifications};
 use serde::Serialize;
@@ -60,7 +64,7 @@ use crate::{class::Class, error::Failure, pepper::PepperArgs};
 /// Everything that commands ask for.
 #[async_trait]
 pub(crate) trait Backend:
-    Tenants + Plans + Coupons + Keys + Records + Invoices + Wallets + Notifications
+    Tenants + Plans + Coupons + Keys + Records + Invoices + Bank + Exports + Wallets + Notifications
 {
     /// Closes connections to the store.
     async fn close(&self);

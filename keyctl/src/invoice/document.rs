@@ -6,7 +6,10 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use common::id::{CreditNoteId, InvoiceId, PaymentId};
+use common::{
+    id::{CreditNoteId, InvoiceId, PaymentId, TenantId},
+    time::Micros,
+};
 
 use crate::{backend::DocumentCall, context::Context, error::Failure};
 
@@ -46,6 +49,44 @@ pub(crate) struct PdfArgs {
     /// With the electronic invoice in it
     #[arg(long)]
     factur_x: bool,
+
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) const STATEMENT_HELP: &str = "\
+Charges and payments of the tenant, with the balance after each. `billing serve` makes the document, so this takes --api.
+
+Examples:
+  keyctl invoice statement ten_01jd0000000000000000000001 --currency EUR --out statement.pdf";
+
+/// The arguments of `keyctl invoice statement`.
+#[derive(Debug, Args)]
+pub(crate) struct StatementArgs {
+    /// Id of the tenant
+    #[arg(value_name = "TENANT")]
+    tenant: TenantId,
+
+    /// Currency of the account
+    #[arg(long, value_name = "CODE")]
+    currency: String,
+
+    /// Tenant in whose books it is [default: the tenant above]
+    #[arg(long, value_name = "TENANT")]
+    issuer: Option<TenantId>,
+
+    /// First instant that it covers [default: from the beginning]
+    #[arg(long, value_name = "INSTANT")]
+    from: Option<Micros>,
+
+    /// First instant after [default: now]
+    #[arg(long, value_name = "INSTANT")]
+    to: Option<Micros>,
+
+    /// Language, by two letters of ISO 639 [default: that of the issuer's branding]
+    #[arg(long, value_name = "LANGUAGE")]
+    language: Option<String>,
 
     /// File to write
     #[arg(long, value_name = "FILE")]
@@ -101,6 +142,21 @@ impl XmlArgs {
         };
         call.query.push(("syntax", syntax.into()));
         write(&context.backend.document(call).await?, self.out)
+    }
+}
+
+impl StatementArgs {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let path = ["tenants", &self.tenant.to_string(), "statement", "pdf"].map(str::to_owned).into();
+        let query = [
+            ("currency", Some(self.currency)),
+            ("issuer", self.issuer.map(|issuer| issuer.to_string())),
+            ("from", self.from.map(|from| from.to_string())),
+            ("to", self.to.map(|to| to.to_string())),
+            ("language", self.language),
+        ];
+        let query = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        write(&context.backend.document(DocumentCall { path, query }).await?, self.out)
     }
 }
 

@@ -11,7 +11,12 @@ use common::{
     money::Currency,
 };
 
-use crate::{context::Context, error::Failure, words::one_of};
+use crate::{
+    context::Context,
+    error::Failure,
+    export::{INVOICES_HELP, InvoiceExportArgs},
+    words::one_of,
+};
 
 const HELP: &str = "\
 `billing run` issues the invoices of a month. A finalized invoice never changes: a credit note corrects it.
@@ -88,6 +93,12 @@ pub(crate) enum InvoiceCommand {
     /// List the credit notes of an invoice
     #[command(after_help = CREDITS_HELP)]
     Credits(InvoiceArgs),
+    /// Write invoices as a table
+    #[command(after_help = INVOICES_HELP)]
+    Export(InvoiceExportArgs),
+    /// Write the statement of account of a tenant as PDF
+    #[command(after_help = document::STATEMENT_HELP)]
+    Statement(document::StatementArgs),
     /// Write an invoice, a credit note or a receipt as PDF
     #[command(after_help = document::PDF_HELP)]
     Pdf(document::PdfArgs),
@@ -197,6 +208,8 @@ impl InvoiceCommand {
                 let note = backend.issue_credit_note(id, NewCreditNoteBody { lines, reason }).await?;
                 return context.output.show(&note);
             }
+            Self::Export(arguments) => return arguments.run(context).await,
+            Self::Statement(arguments) => return arguments.run(context).await,
             Self::Pdf(arguments) => return arguments.run(context).await,
             Self::Xml(arguments) => return arguments.run(context).await,
             Self::Credits(InvoiceArgs { id }) => return context.output.show(&backend.credit_notes(id).await?),

@@ -17,6 +17,9 @@ use self::{
     payout::{PayoutArgs, PayoutsArgs},
 };
 use crate::{
+    bank_entry::{
+        ASSIGN_HELP, AssignArgs, ENTRIES_HELP, EntriesArgs, IGNORE_HELP, IMPORT_HELP, IgnoreArgs, ImportArgs,
+    },
     context::Context,
     error::Failure,
     output::{ListRow, Rows, View, or_dash},
@@ -27,6 +30,7 @@ Examples:
   keyctl payment record inv_01jd0000000000000000000001 --amount 103.80 --reference 'line 7'
   keyctl payment list inv_01jd0000000000000000000001
   keyctl payment collect inv_01jd0000000000000000000001
+  keyctl payment import ten_01jd0000000000000000000000 statement.xml
   keyctl payment methods ten_01jd0000000000000000000000
   keyctl payment disputes --status open
   keyctl payment payouts --unmatched";
@@ -90,6 +94,18 @@ pub(crate) enum PaymentCommand {
     /// List the steps of dunning that were taken against an invoice
     #[command(after_help = DUNNING_HELP)]
     Dunning(ListArgs),
+    /// Import a bank statement
+    #[command(after_help = IMPORT_HELP)]
+    Import(ImportArgs),
+    /// List entries of bank statements
+    #[command(after_help = ENTRIES_HELP)]
+    Entries(EntriesArgs),
+    /// Say what an open bank entry pays
+    #[command(after_help = ASSIGN_HELP)]
+    Assign(AssignArgs),
+    /// Say that nothing follows from an open bank entry
+    #[command(after_help = IGNORE_HELP)]
+    Ignore(IgnoreArgs),
     /// List the payment methods that a tenant has saved
     #[command(after_help = METHODS_HELP)]
     Methods(MethodsArgs),
@@ -181,6 +197,10 @@ impl PaymentCommand {
                 return context.output.show(&backend.payment_attempts(invoice).await?);
             }
             Self::Dunning(ListArgs { invoice }) => return context.output.show(&backend.dunning_steps(invoice).await?),
+            Self::Import(arguments) => return arguments.run(context).await,
+            Self::Entries(arguments) => return arguments.run(context).await,
+            Self::Assign(arguments) => return arguments.run(context).await,
+            Self::Ignore(arguments) => return arguments.run(context).await,
             Self::Methods(MethodsArgs { tenant }) => {
                 return context.output.show(&backend.payment_methods(tenant).await?);
             }

@@ -14,7 +14,11 @@ use self::{
     show::ShowArgs,
     thresholds::ThresholdsArgs,
 };
-use crate::{context::Context, error::Failure};
+use crate::{
+    context::Context,
+    error::Failure,
+    export::{COSTS_HELP, CostExportArgs},
+};
 
 const HELP: &str = "\
 Examples:
@@ -31,6 +35,9 @@ pub(crate) enum UsageCommand {
     /// Sum usage by hour, day or month, and by tenant, key, route, meter or mode
     #[command(after_help = report::HELP)]
     Report(ReportArgs),
+    /// Write what a tenant is charged as a file for another program
+    #[command(after_help = COSTS_HELP)]
+    Export(CostExportArgs),
     /// List quotas of which 80 % or all was used, newest first
     #[command(after_help = thresholds::HELP)]
     Thresholds(ThresholdsArgs),
@@ -54,6 +61,7 @@ impl UsageCommand {
         match self {
             Self::Show(arguments) => show::show(&arguments, context).await,
             Self::Report(arguments) => report::report(arguments, context).await,
+            Self::Export(arguments) => arguments.run(context).await,
             Self::Thresholds(arguments) => thresholds::list(arguments, context).await,
             Self::Record(arguments) => event::record(arguments, context).await,
             Self::Amend(arguments) => event::amend(arguments, context).await,

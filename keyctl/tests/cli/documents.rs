@@ -56,6 +56,13 @@ async fn branding_is_set_and_documents_are_written_through_the_api() {
     let written = through_api(&["invoice", "pdf", &invoice, "--out", &pdf.display().to_string()]);
     assert_eq!(written.code, 0, "{written:?}");
     assert!(std::fs::read(pdf).unwrap().starts_with(b"%PDF-"));
+    let statement = fixture.file("statement.pdf", "");
+    let out = statement.display().to_string();
+    let written = through_api(&["invoice", "statement", &acme, "--currency", "EUR", "--language", "de", "--out", &out]);
+    assert_eq!(written.code, 0, "{written:?}");
+    assert!(std::fs::read(statement).unwrap().starts_with(b"%PDF-"));
+    let by_api = fixture.keyctl(&["invoice", "statement", &acme, "--currency", "EUR"]);
+    assert!(by_api.code == 2 && by_api.stderr.contains("give --api URL"), "{by_api:?}");
     let by_api = fixture.keyctl(&["invoice", "pdf", &invoice]);
     assert!(by_api.code == 2 && by_api.stderr.contains("give --api URL"), "{by_api:?}");
     let lacking = through_api(&["invoice", "xml", &invoice, "--syntax", "cii"]);

@@ -16,6 +16,12 @@ const USUAL_WIDTH: u16 = 80;
 /// Back to the top of an empty screen.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
+/// The way to a PDF.
+const HAVE_DOCUMENTS: &str = "/v1/invoices/inv_.../pdf, keyctl --api ... invoice pdf";
+
+/// The way to the program that typesets them.
+const NO_DOCUMENTS: &str = "make run DOCUMENTS=1 (builds what typesets them, ~10 min once)";
+
 /// Narrow enough for 80 columns after a day of traffic.
 const HEADER: [&str; 7] = ["tenant", "plan", "served", "refused", "billed", "units", "charge"];
 
@@ -25,11 +31,13 @@ pub(super) struct Places<'a> {
     pub(super) operators: String,
     pub(super) billing: String,
     pub(super) directory: &'a Path,
+    /// True if the program that typesets PDFs is beside `billing`.
+    pub(super) has_documents: bool,
 }
 
 /// The introduction: tenants, keys, addresses, and commands to try.
 pub(super) fn introduction(tenants: &Tenants, places: &Places<'_>) -> String {
-    let Places { gateway, operators, billing, directory } = places;
+    let Places { gateway, operators, billing, directory, has_documents } = places;
     let directory = directory.display();
     let mut lines = vec![
         format!("Tollgate is running; its data is in {directory}"),
@@ -37,6 +45,7 @@ pub(super) fn introduction(tenants: &Tenants, places: &Places<'_>) -> String {
         format!("  gateway        {gateway}/v1/hello"),
         format!("  for operators  {operators}/health/ready, /metrics"),
         format!("  business API   {billing}/docs, /openapi.json"),
+        format!("  PDFs           {}", if *has_documents { HAVE_DOCUMENTS } else { NO_DOCUMENTS }),
         String::new(),
         format!("  root      Example API       {}", tenants.root),
         format!("  reseller  Northwind Resale  {}", tenants.reseller),

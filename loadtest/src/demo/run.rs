@@ -168,6 +168,7 @@ async fn play(
         operators: format!("http://{}", running.gateway.admin()),
         billing: running.billing.url(),
         directory: &options.directory,
+        has_documents: processes::binary("billing")?.with_file_name("documents").is_file(),
     };
     let mut out = io::stdout();
     let mut display = LiveBill::new(introduction(tenants, &places));

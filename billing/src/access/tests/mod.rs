@@ -17,12 +17,16 @@ use axum::{
 use common::{
     admin::{AdminScope, AdminSecret, NewAdminKey, Role},
     api::problem::ProblemCode,
-    id::{AdminKeyId, InvoiceId, KeyId, PaymentId, TenantId},
+    bank::{
+        EntryFilter,
+        statement::{table, table::TableProfile},
+    },
+    id::{AdminKeyId, BankEntryId, InvoiceId, KeyId, PaymentId, TenantId},
     invoice::{BilledPeriod, Counts, Finalized, InvoiceLine, LineKind, NewInvoice, tax::TaxRule},
     key::{Mode, NewKey, Pepper},
     money::Currency,
     payment::NewPayment,
-    store::Store,
+    store::{PageRequest, Store},
     tenant::{TenantKind, lifecycle::NewTenant},
     time::{Clock as _, Micros, SystemClock, Window},
 };
@@ -115,6 +119,15 @@ impl Fixture {
     }
 
     /// An invoice that a tenant owes to itself, and a payment of it: of every relation to an invoice.
+    /// An entry of a statement of the tenant's account.
+    async fn bank_entry(&self, tenant: TenantId) -> BankEntryId {
+        let table = "account,date,amount,currency,text\nacc,2026-12-01,1.00,USD,a\n";
+        let statement = table::read(table.as_bytes(), &TableProfile::default()).unwrap();
+        self.store.import_bank_statement(tenant, &statement, SystemClock.now()).await.unwrap();
+        let page = PageRequest { after: None, limit: 1 };
+        self.store.bank_entries(tenant, EntryFilter::default(), page).await.unwrap().items[0].id
+    }
+
     async fn paid_invoice(&self, tenant: TenantId) -> (InvoiceId, PaymentId) {
         let (now, window) = (SystemClock.now(), Window { start: Micros(0), end: Micros(1) });
         let line = InvoiceLine {

@@ -3,7 +3,7 @@
 
 use common::{
     admin::{AdminArea, AdminScope, Role},
-    id::{AdminKeyId, CreditNoteId, InvoiceId, KeyId, PaymentId, TenantId},
+    id::{AdminKeyId, BankEntryId, CreditNoteId, InvoiceId, KeyId, PaymentId, TenantId},
 };
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -32,6 +32,7 @@ struct Place {
     admin_key: AdminKeyId,
     invoice: InvoiceId,
     payment: PaymentId,
+    entry: BankEntryId,
 }
 
 #[tokio::test]
@@ -111,6 +112,7 @@ fn path(rule: &Rule, grant: Grant, place: &Place) -> String {
         .replace("{coupon}", "SPRING-26")
         .replace("{payout}", "pyo_01jd0000000000000000000001")
         .replace("{endpoint}", "whk_01jd0000000000000000000001")
+        .replace("{entry}", &place.entry.to_string())
         .replace("{message}", "msg_01jd0000000000000000000001")
         .replace("{plan}", "starter");
     if grant.target == Target::Body { format!("{path}?tenant={}", place.tenant) } else { path }
@@ -134,13 +136,15 @@ async fn places(fixture: &Fixture) -> Vec<Place> {
                     admin_key: AdminKeyId::generate(),
                     invoice: InvoiceId::generate(),
                     payment: PaymentId::generate(),
+                    entry: BankEntryId::generate(),
                 });
                 continue;
             }
         };
         let (admin_key, _) = fixture.machine(tenant, Role::Viewer, &[]).await;
         let (invoice, payment) = fixture.paid_invoice(tenant).await;
-        places.push(Place { kin, tenant, key: fixture.api_key(tenant).await, admin_key, invoice, payment });
+        let (key, entry) = (fixture.api_key(tenant).await, fixture.bank_entry(tenant).await);
+        places.push(Place { kin, tenant, key, admin_key, invoice, payment, entry });
     }
     places
 }
@@ -210,6 +214,7 @@ fn operations_have_one_rule_and_changes_need_a_write_scope() {
             // Whoever owes an invoice may pay it, and change nothing else of it.
             let pays = (names("/payment-attempts") || names("/payment-page")) && grant.scope.writes;
             assert!(!of_invoice || pays || is_changed == grant.scope.writes, "only the issuer changes: {}", rule.path);
+            assert_eq!(grant.target == Target::BankEntry, names("{entry}"), "{}", rule.path);
             let of_payment = names("{payment}") && !names("{invoice}");
             assert_eq!(grant.target == Target::PaymentIssuer, of_payment, "{}", rule.path);
         }

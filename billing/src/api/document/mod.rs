@@ -15,8 +15,8 @@ use axum::{
 use utoipa::OpenApi;
 
 use super::{
-    add_ons, admin_keys, audit_log, batches, billing_details, branding, coupons, credit, invoices, keys, ledger, mail,
-    me, observe, outbox,
+    add_ons, admin_keys, audit_log, bank_entries, batches, billing_details, branding, coupons, credit, exports,
+    invoices, keys, ledger, mail, me, observe, outbox,
     paths::{DOCUMENT_PATH, PAGE_PATH},
     payments, plans, subscriptions, tenants, thresholds, usage_events, usage_report, wallet, webhook_endpoints,
 };
@@ -82,7 +82,9 @@ static PAGE: LazyLock<String> =
         payments::methods::list, payments::methods::save, payments::methods::page, payments::events::take,
         payments::refunds::list, payments::refunds::begin, payments::pages::make,
         payments::disputes::list, payments::disputes::of_invoice, payments::payouts::list, payments::payouts::items,
+        bank_entries::import, bank_entries::list, bank_entries::show, bank_entries::assign, bank_entries::ignore,
         ledger::balances, ledger::entries, ledger::trial_balance,
+        exports::ledger, exports::invoices, exports::costs,
         webhook_endpoints::list, webhook_endpoints::create, webhook_endpoints::show, webhook_endpoints::update,
         webhook_endpoints::delete, webhook_endpoints::deliveries::rotate, webhook_endpoints::deliveries::replay,
         mail::show, mail::replace, outbox::list, outbox::replay,

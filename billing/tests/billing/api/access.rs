@@ -16,7 +16,7 @@ use common::{
 };
 use reqwest::Method;
 use serde_json::{Value, json};
-use things::path_for;
+use things::{invoice_of, path_for};
 
 use super::fixture::{Answer, Caller, Fixture, tenant};
 
@@ -32,7 +32,7 @@ const FROM_ABOVE: Least = [None, Some(Billing), Some(Billing)];
 const ABOVE_ONLY: Least = [None, None, Some(Admin)];
 
 /// An operation on a tenant, which may be done by those who reach `least`; `{tenant}`, `{key}`,
-/// `{admin_key}`, `{invoice}` and `{payment}` stand for what is the tenant's.
+/// `{admin_key}`, `{invoice}`, `{payment}` and `{entry}` stand for what is the tenant's.
 const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("POST", "/v1/tenants", MANAGE),
     ("GET", "/v1/tenants/{tenant}", READ),
@@ -85,6 +85,9 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("GET", "/v1/tenants/{tenant}/ledger/balances", READ),
     ("GET", "/v1/tenants/{tenant}/ledger/entries", READ),
     ("GET", "/v1/tenants/{tenant}/ledger/trial-balance", BILL),
+    ("GET", "/v1/tenants/{tenant}/ledger/export", BILL),
+    ("GET", "/v1/tenants/{tenant}/invoices/export", READ),
+    ("GET", "/v1/tenants/{tenant}/usage/export", READ),
     ("GET", "/v1/invoices/{invoice}", READ),
     ("GET", "/v1/invoices/{invoice}/credit-notes", READ),
     ("GET", "/v1/invoices/{invoice}/payments", READ),
@@ -109,6 +112,11 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("POST", "/v1/invoices/{invoice}/payment-attempts", BILL),
     ("POST", "/v1/tenants/{tenant}/payment-methods", BILL),
     ("POST", "/v1/tenants/{tenant}/payment-methods/page", BILL),
+    ("POST", "/v1/tenants/{tenant}/bank-statements", BILL),
+    ("GET", "/v1/tenants/{tenant}/bank-entries", BILL),
+    ("GET", "/v1/bank-entries/{entry}", BILL),
+    ("POST", "/v1/bank-entries/{entry}/assign", BILL),
+    ("POST", "/v1/bank-entries/{entry}/ignore", BILL),
     ("POST", "/v1/keys", MANAGE),
     ("GET", "/v1/keys/{key}", READ),
     ("PATCH", "/v1/keys/{key}", MANAGE),
@@ -216,6 +224,7 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
         ("POST", "/v1/tenants/{tenant}/payment-methods/page" | "/v1/invoices/{invoice}/payment-page") => {
             Some(json!({ "back_to": "https://example.com" }))
         }
+        ("POST", "/v1/bank-entries/{entry}/ignore") => Some(json!({ "reason": "a test" })),
         ("POST", path) if path.contains("{invoice}") => Some(json!({ "reason": "a test" })),
         ("POST", "/v1/keys") => Some(json!({ "tenant": target, "name": "New" })),
         ("POST", "/v1/keys/{key}/rotate" | "/v1/admin-keys/{admin_key}/rotate") => Some(json!({})),
@@ -226,7 +235,24 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
     }
 }
 
+/// The body, of which something may have to be made first.
+async fn body_for(
+    fixture: &Fixture,
+    (method, path): (&str, &str),
+    target: TenantId,
+    elsewhere: TenantId,
+) -> Option<Value> {
+    if path.ends_with("/assign") {
+        return Some(json!({ "invoice": invoice_of(fixture, target).await }));
+    }
+    body(method, path, target, elsewhere)
+}
+
 async fn send(caller: &Caller<'_>, method: &str, path: &str, body: Option<Value>) -> Answer {
+    if path.ends_with("/bank-statements") {
+        let statement = "account,date,amount,currency,text\n".to_owned();
+        return caller.with("content-type", "text/csv").send(Method::POST, path, Some(statement)).await;
+    }
     caller.send(method.parse::<Method>().unwrap(), path, body.map(|body| body.to_string())).await
 }
 
@@ -249,7 +275,8 @@ async fn every_role_at_every_place_may_do_exactly_what_this_table_says() {
                 let near = tenant(&fixture.store, Some(at), TenantKind::Reseller, "Near", None).await.id;
                 for (target, least, how) in [(at, least[own], "own"), (child, least[2], "child")] {
                     let (what, operation) = (format!("{method} {path} by {role} at {at} to {how}"), *path);
-                    let (path, body) = (path_for(&fixture, path, target).await, body(method, path, target, near));
+                    let body = body_for(&fixture, (method, path), target, near).await;
+                    let path = path_for(&fixture, path, target).await;
                     let (answer, may) = (send(&caller, method, &path, body).await, reaches(role, least));
                     if may && AT_PROVIDER.contains(&(*method, operation)) {
                         assert_eq!(answer.status, 409, "{what}: {answer:?}");
@@ -263,7 +290,8 @@ async fn every_role_at_every_place_may_do_exactly_what_this_table_says() {
                     &[fixture.other_root, fixture.stranger]
                 };
                 for target in outside {
-                    let (path, body) = (path_for(&fixture, path, *target).await, body(method, path, *target, near));
+                    let body = body_for(&fixture, (method, path), *target, near).await;
+                    let path = path_for(&fixture, path, *target).await;
                     let answer = send(&caller, method, &path, body).await;
                     assert_eq!(answer.status, 404, "{method} {path} by {role} at {at}: {answer:?}");
                 }

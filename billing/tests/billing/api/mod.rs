@@ -4,6 +4,7 @@ mod access;
 mod admin_keys;
 mod audit_log;
 mod bad_input;
+mod bank;
 mod credit;
 mod documents;
 mod fixture;

@@ -106,7 +106,7 @@ fn assert_as_registered(page: &str, metrics: &BTreeMap<String, Metric>) -> usize
 async fn load(deployment: &Deployment, customers: &[Customer]) {
     for customer in customers {
         let client = reqwest::Client::new();
-        for _ in 0..20 {
+        for _ in 0..60 {
             let url = deployment.gateway.url() + "/v1/hello";
             let _ = client.get(url).bearer_auth(&customer.key).send().await;
         }
@@ -135,7 +135,7 @@ async fn prometheus_reads_all_programs_and_every_panel_has_data() {
     let deployment = Deployment::build(options).await.unwrap();
     let billing = BillingProcess::start(deployment.directory(), deployment.store(), 0).await.unwrap();
     let (gateway, ingest) = (deployment.gateway.admin(), deployment.ingest[0].address());
-    let customers = [deployment.customer("Acme", "starter").await.unwrap()];
+    let customers = [deployment.customer("Acme", "free").await.unwrap()];
 
     let metrics: BTreeMap<_, _> = registered().into_iter().map(|metric| (metric.name.clone(), metric)).collect();
     let targets = [("tollgate-gateway", gateway), ("tollgate-billing", billing.address()), ("tollgate-ingest", ingest)];

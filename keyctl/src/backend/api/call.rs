@@ -2,7 +2,7 @@
 //! under an idempotency key, is sent once more. After `429 Too Many Requests`, the request waits as
 //! long as the API says.
 
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, io::Write, time::Duration};
 
 use common::api::page::{ListDocument, WholeListDocument};
 use reqwest::{
@@ -35,7 +35,7 @@ pub(super) struct Call<'a> {
     api: &'a ApiBackend,
     method: Method,
     url: Url,
-    body: Option<String>,
+    body: Option<(HeaderValue, Vec<u8>)>,
     creation: Option<String>,
 }
 
@@ -71,7 +71,12 @@ impl ApiBackend {
 impl Call<'_> {
     /// With this body.
     pub(super) fn with(self, body: &impl Serialize) -> Result<Self, Failure> {
-        Ok(Self { body: Some(serde_json::to_string(body)?), ..self })
+        Ok(self.with_bytes("application/json", serde_json::to_vec(body)?))
+    }
+
+    /// With this body of another content type.
+    pub(super) fn with_bytes(self, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { body: Some((HeaderValue::from_static(content_type), body)), ..self }
     }
 
     /// With this parameter, if it has a value.
@@ -91,6 +96,27 @@ impl Call<'_> {
     /// Sends the request and gives the bytes of the answer.
     pub(super) async fn bytes(self) -> Result<Vec<u8>, ApiError> {
         self.answer().await
+    }
+
+    /// Sends the request and writes the body of the answer as it comes.
+    pub(super) async fn write_to(self, sink: &mut (dyn Write + Send)) -> Result<(), Failure> {
+        let mut waits = 0;
+        let mut response = loop {
+            let response = self.request().send().await.map_err(|error| self.unanswered(error))?;
+            let wait = wait_of(response.status(), response.headers()).filter(|_| waits < WAITS_MAX);
+            let Some(wait) = wait else { break response };
+            waits += 1;
+            tokio::time::sleep(wait).await;
+        };
+        if !response.status().is_success() {
+            let status = response.status();
+            let body = response.bytes().await.map_err(|error| self.unanswered(error))?;
+            return Err(ApiError::of_answer(status, &body).into());
+        }
+        while let Some(piece) = response.chunk().await.map_err(|error| self.unanswered(error))? {
+            sink.write_all(&piece)?;
+        }
+        Ok(())
     }
 
     /// Sends the request and ignores the body of the answer.
@@ -141,19 +167,23 @@ impl Call<'_> {
         }
     }
 
-    async fn send(&self) -> Result<Answer, reqwest::Error> {
+    fn request(&self) -> reqwest::RequestBuilder {
         let mut request = self
             .api
             .client
             .request(self.method.clone(), self.url.clone())
             .header(AUTHORIZATION, self.api.authorization.clone());
-        if let Some(body) = &self.body {
-            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.clone());
+        if let Some((content_type, body)) = &self.body {
+            request = request.header(CONTENT_TYPE, content_type).body(body.clone());
         }
         if let Some(creation) = &self.creation {
             request = request.header(IDEMPOTENCY_KEY, creation);
         }
-        let response = request.send().await?;
+        request
+    }
+
+    async fn send(&self) -> Result<Answer, reqwest::Error> {
+        let response = self.request().send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Answer { status, headers, body: response.bytes().await?.to_vec() })
     }
@@ -172,10 +202,14 @@ impl Call<'_> {
 impl Answer {
     /// Time to wait before the request is sent again, if the answer asks for it.
     fn wait(&self) -> Option<Duration> {
-        if self.status != StatusCode::TOO_MANY_REQUESTS {
-            return None;
-        }
-        let stated = self.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        Some(Duration::from_secs(stated.unwrap_or(1))).filter(|wait| *wait <= WAIT_MAX)
+        wait_of(self.status, &self.headers)
     }
+}
+
+fn wait_of(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    if status != StatusCode::TOO_MANY_REQUESTS {
+        return None;
+    }
+    let stated = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Some(Duration::from_secs(stated.unwrap_or(1))).filter(|wait| *wait <= WAIT_MAX)
 }

@@ -1,8 +1,10 @@
 //! The admin API of `billing serve`. Changes are logged under the owner of the token.
 
+mod bank;
 mod call;
 mod coupons;
 pub(crate) mod error;
+mod exports;
 mod invoices;
 mod keys;
 mod notifications;

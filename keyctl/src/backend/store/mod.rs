@@ -1,6 +1,8 @@
 //! The store itself. Changes are logged under the user who typed the command.
 
+mod bank;
 mod coupons;
+mod exports;
 mod invoices;
 mod keys;
 mod notifications;

@@ -3,7 +3,11 @@
 use common::{
     admin::{NewAdminKey, Role::Viewer},
     api::invoice::{NewInvoiceBody, NewLineBody, NewPaymentBody},
-    id::{InvoiceId, MessageId, PaymentId, PayoutId, TenantId, WebhookEndpointId},
+    bank::{
+        EntryFilter, EntryStatus,
+        statement::{table, table::TableProfile},
+    },
+    id::{BankEntryId, InvoiceId, MessageId, PaymentId, PayoutId, TenantId, WebhookEndpointId},
     invoice::{Address, BilledPeriod, BillingDetails, Finalized, NewCreditNote, NewInvoice},
     key::NewKey,
     money::{Currency, Money},
@@ -115,7 +119,7 @@ async fn message_of(fixture: &Fixture, tenant: TenantId) -> MessageId {
 }
 
 /// An invoice that the tenant owes to itself, so that it is both of its sides.
-async fn invoice_of(fixture: &Fixture, tenant: TenantId) -> InvoiceId {
+pub(super) async fn invoice_of(fixture: &Fixture, tenant: TenantId) -> InvoiceId {
     let line = NewLineBody { description: "Work".into(), amount: "10.00".into(), meter: None };
     let body = NewInvoiceBody { issuer: None, tenant, currency: Currency::USD, lines: vec![line], memo: None };
     let now = SystemClock.now();
@@ -147,6 +151,17 @@ async fn payment_of(fixture: &Fixture, tenant: TenantId) -> PaymentId {
     let all = NewCreditNote { lines: Vec::new(), reason: "a test".into() };
     fixture.store.issue_credit_note(invoice, &all, now).await.unwrap();
     payment
+}
+
+/// An open entry of a statement of the tenant's account.
+async fn bank_entry_of(fixture: &Fixture, tenant: TenantId) -> BankEntryId {
+    let now = SystemClock.now();
+    let table = format!("account,date,amount,currency,text\nacc,2026-12-01,1.00,USD,{}\n", now.0);
+    let statement = table::read(table.as_bytes(), &TableProfile::default()).unwrap();
+    fixture.store.import_bank_statement(tenant, &statement, now).await.unwrap();
+    let page = PageRequest { after: None, limit: 1_000 };
+    let filter = EntryFilter { status: Some(EntryStatus::Open) };
+    fixture.store.bank_entries(tenant, filter, page).await.unwrap().items.pop().unwrap().id
 }
 
 /// A payout to the tenant.
@@ -226,6 +241,9 @@ pub(super) async fn path_for(fixture: &Fixture, path: &str, target: TenantId) ->
         let note = fixture.store.credit_notes(invoice).await.unwrap().remove(0).id;
         let path = path.replace("{invoice}", &invoice.to_string()).replace("{payment}", &payment.to_string());
         return path.replace("{credit_note}", &note.to_string());
+    }
+    if path.contains("{entry}") {
+        return path.replace("{entry}", &bank_entry_of(fixture, target).await.to_string());
     }
     if path.contains("{invoice}") {
         return path.replace("{invoice}", &invoice_of(fixture, target).await.to_string());
