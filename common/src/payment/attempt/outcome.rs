@@ -5,7 +5,7 @@ use crate::{
     event::{EventType, NewEvent},
     invoice::{Invoice, InvoiceStatus, details, locked},
     money::Money,
-    payment::{NewPayment, by_reference, record},
+    payment::record::{NewPayment, by_reference, record},
     store::{StoreError, transaction::ChangeTransaction},
     wallet::{GrantKind, NewWalletGrant, PRIORITY_DEFAULT, WalletKey, grant},
 };
