@@ -186,8 +186,8 @@ async fn figures_count_attempts_events_and_tenants_that_are_refused(fixture: Fix
     store.follow_payment(attempt.id, &failed(), NOW).await.unwrap();
     let unpaid = store.unpaid_invoices(0).await.unwrap().remove(0);
     let step = CampaignStep { number: 1, at: NOW, action: DunningAction::Suspend };
-    assert!(store.take_dunning_step(&unpaid, step, NOW).await.unwrap());
-    store.begin_payment(attempt.invoice, "stripe", NOW.plus_seconds(60)).await.unwrap();
+    assert!(store.take_dunning_step(&unpaid, step, None, NOW).await.unwrap().is_some());
+    store.begin_payment(attempt.invoice, "stripe", NOW.plus_seconds(60), NOW.plus_seconds(60)).await.unwrap();
     let event = NewProviderEvent {
         provider: "stripe".into(),
         issuer: attempt.issuer,
