@@ -14,7 +14,7 @@ use crate::{
 const HELP: &str = "\
 Templates are those of the program, and those of the folder that `mail.templates` names in their place. `check` reads all
 of them and writes a sample by each; `preview` shows one. The kinds of mail are invoice, receipt, credit_note,
-payment_failed, reminder, usage_threshold, key_expiring and endpoint_disabled.
+payment_failed, payment_to_confirm, reminder, usage_threshold, key_expiring and endpoint_disabled.
 
 Examples:
   billing mail check --templates templates/mail

@@ -33,12 +33,11 @@ pub(super) async fn take(
     now: Micros,
 ) -> Result<Option<Dispute>, StoreError> {
     let after = store.follow_dispute(provider.issuer(), provider.name(), told, now).await?;
-    match &after {
-        Some(dispute) => {
-            let (invoice, status, amount) = (dispute.invoice, dispute.status, dispute.amount);
-            tracing::info!(event = "dispute", dispute = %dispute.id, %invoice, %status, %amount);
-        }
-        None => tracing::warn!(event = "dispute_of_nothing_here", dispute = told.id, intent = told.intent),
+    if let Some(dispute) = &after {
+        let (invoice, status, amount) = (dispute.invoice, dispute.status, dispute.amount);
+        tracing::info!(event = "dispute", dispute = %dispute.id, %invoice, %status, %amount);
+    } else {
+        tracing::warn!(event = "dispute_of_nothing_here", dispute = told.id, intent = told.intent);
     }
     Ok(after)
 }

@@ -5,7 +5,7 @@ use crate::{
     id::{BankEntryId, TenantId},
     invoice::{Invoice, InvoiceStatus},
     money::Money,
-    payment::{NewPayment, record},
+    payment::record::{NewPayment, record},
     store::{StoreError, transaction::ChangeTransaction},
     time::Micros,
     wallet::{GrantKind, NewWalletGrant, PRIORITY_DEFAULT, WalletKey, grant},

@@ -62,6 +62,8 @@ types! {
     PaymentSucceeded = "payment.succeeded",
     /// A provider could not collect a payment.
     PaymentFailed = "payment.failed",
+    /// A payment waits until its payer confirms it.
+    PaymentActionRequired = "payment.action_required",
     /// A payment went back, in whole or in part.
     PaymentRefunded = "payment.refunded",
     /// A payer's bank takes a payment back, or asks about it.

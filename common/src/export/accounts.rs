@@ -66,7 +66,7 @@ mod tests {
         assert_eq!((map.name(Account::Cash, "x"), map.name(Account::Tax, "x")), ("Assets:Bank", "x"));
         for (text, part) in [
             ("cash", "has no `=`"),
-            ("bank=1200", "`bank` is not an account"),
+            ("vault=1200", "`vault` is not an account"),
             ("cash=", "not the name of an account"),
             ("cash=a b", "not the name"),
             ("cash=1,cash=2", "is there twice"),

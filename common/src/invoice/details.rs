@@ -266,7 +266,7 @@ impl Store {
 }
 
 /// Billing details of a tenant, whoever asks.
-pub(super) async fn read(connection: &mut AnyConnection, tenant: TenantId) -> Result<BillingDetails, StoreError> {
+pub(crate) async fn read(connection: &mut AnyConnection, tenant: TenantId) -> Result<BillingDetails, StoreError> {
     let row = sqlx::query("SELECT body FROM billing_details WHERE tenant_id = $1")
         .bind(tenant.to_string())
         .fetch_optional(connection)

@@ -14,7 +14,7 @@ mod collective;
 mod content;
 pub mod correction;
 mod credit_note;
-mod details;
+pub(crate) mod details;
 pub(crate) mod event;
 mod finalize;
 mod freeze;

@@ -73,6 +73,8 @@ words! {
     CreditNote = "credit_note",
     /// A payment failed.
     PaymentFailed = "payment_failed",
+    /// A payment waits until its payer confirms it.
+    PaymentToConfirm = "payment_to_confirm",
     /// An invoice is not paid.
     Reminder = "reminder",
     /// 80 % or all of a quota is used.
@@ -114,6 +116,7 @@ impl MailKind {
             EventType::InvoiceFinalized => Some(Self::Invoice),
             EventType::PaymentSucceeded => Some(Self::Receipt),
             EventType::PaymentFailed => Some(Self::PaymentFailed),
+            EventType::PaymentActionRequired => Some(Self::PaymentToConfirm),
             EventType::InvoiceUnpaid => Some(Self::Reminder),
             EventType::CreditNoteCreated => Some(Self::CreditNote),
             EventType::UsageThresholdReached => Some(Self::UsageThreshold),
@@ -133,7 +136,7 @@ impl MailKind {
     pub const fn purpose(self) -> MailPurpose {
         match self {
             Self::Invoice | Self::CreditNote => MailPurpose::Invoices,
-            Self::Receipt | Self::PaymentFailed | Self::Reminder => MailPurpose::Payments,
+            Self::Receipt | Self::PaymentFailed | Self::PaymentToConfirm | Self::Reminder => MailPurpose::Payments,
             Self::UsageThreshold => MailPurpose::Usage,
             Self::KeyExpiring => MailPurpose::Keys,
             Self::EndpointDisabled => MailPurpose::Webhooks,

@@ -8,9 +8,9 @@ use serde::Serialize;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{
-    AttemptStatus, Payment, Way, find, refunded,
+    attempt::AttemptStatus,
+    record::{Payment, Way, find, refunded, write},
     request::{ProviderRequest, ask},
-    write,
 };
 use crate::{
     id::{PaymentId, RefundAttemptId, TenantId},

@@ -70,6 +70,8 @@ async fn attempt_pays_once_whatever_is_told_and_however_often(fixture: Fixture) 
     store.name_intent(attempt.id, "pi_1", NOW).await.unwrap();
     let told = [
         IntentState::Processing,
+        IntentState::ActionRequired(Some("https://bank.example.com".into())),
+        IntentState::ActionRequired(Some("https://bank.example.com".into())),
         failed(),
         IntentState::Processing,
         succeeded(1_000),
@@ -88,6 +90,7 @@ async fn attempt_pays_once_whatever_is_told_and_however_often(fixture: Fixture) 
     assert_eq!((payments.len(), payments[0].method.as_str(), payments[0].reference.as_str()), (1, "stripe", "pi_1"));
     assert_conflict(store.begin_payment(attempt.invoice, "stripe", NOW, NOW).await, "nothing is to be paid");
     for (told, count) in [
+        ("SELECT COUNT(*) FROM events WHERE type = 'payment.action_required'", 1),
         ("SELECT COUNT(*) FROM events WHERE type = 'payment.failed'", 1),
         ("SELECT COUNT(*) FROM events WHERE type = 'payment.succeeded'", 1),
         ("SELECT COUNT(*) FROM events WHERE type = 'invoice.paid'", 1),
@@ -183,8 +186,8 @@ async fn figures_count_attempts_events_and_tenants_that_are_refused(fixture: Fix
     store.follow_payment(attempt.id, &failed(), NOW).await.unwrap();
     let unpaid = store.unpaid_invoices(0).await.unwrap().remove(0);
     let step = CampaignStep { number: 1, at: NOW, action: DunningAction::Suspend };
-    assert!(store.take_dunning_step(&unpaid, step, NOW).await.unwrap());
-    store.begin_payment(attempt.invoice, "stripe", NOW.plus_seconds(60)).await.unwrap();
+    assert!(store.take_dunning_step(&unpaid, step, None, NOW).await.unwrap().is_some());
+    store.begin_payment(attempt.invoice, "stripe", NOW.plus_seconds(60), NOW.plus_seconds(60)).await.unwrap();
     let event = NewProviderEvent {
         provider: "stripe".into(),
         issuer: attempt.issuer,

@@ -160,6 +160,7 @@ impl Checks {
             "invoice.finalized" => format!("Invoice {number} from {issuer}"),
             "payment.succeeded" => format!("Receipt: payment of invoice {number}"),
             "payment.failed" => format!("Payment of invoice {number} failed"),
+            "payment.action_required" => format!("Please confirm the payment of invoice {number}"),
             "invoice.unpaid" => format!("Reminder: invoice {number} is not paid"),
             "credit_note.created" => {
                 format!("Credit note {} from {issuer}", event.data["number"].as_str().unwrap_or_default())

@@ -26,6 +26,7 @@ pub(crate) struct Bill {
 const FINALIZED: &str = "invoice.finalized";
 const SUCCEEDED: &str = "payment.succeeded";
 const FAILED: &str = "payment.failed";
+const TO_CONFIRM: &str = "payment.action_required";
 const UNPAID: &str = "invoice.unpaid";
 const PAID: &str = "invoice.paid";
 const REFUNDED: &str = "payment.refunded";
@@ -46,7 +47,7 @@ pub(crate) fn bills(life: &Life) -> Vec<Bill> {
         }),
         "Elena" => elena(life),
         "Farid" => farid(life),
-        "Grace" => monthly(life, 8, team),
+        "Grace" => grace(life),
         "Hugo" => hugo(life),
         "Jin" => jin(life),
         "Karo" => karo(life),
@@ -259,6 +260,14 @@ fn suspended_until(first: Day, transfer: Day) -> Vec<(Day, &'static str)> {
     told.extend([0, 3, 5, 7, 14].map(|days| (first.plus(days), UNPAID)));
     told.extend([SUCCEEDED, PAID].map(|kind| (transfer, kind)));
     told
+}
+
+/// The first payment waits until it is confirmed.
+fn grace(life: &Life) -> Vec<Bill> {
+    let mut bills = monthly(life, 8, team);
+    let first = bills[0].day;
+    bills[0].told.insert(1, (first, TO_CONFIRM));
+    bills
 }
 
 /// A quarter less from March to May; of May, a credit note takes back 40.00.

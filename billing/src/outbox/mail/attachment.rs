@@ -72,6 +72,7 @@ pub(super) async fn attachment(
             (format!("receipt-{}", invoice.number), documents.pdf(paper, &branding, Some(language)).await?)
         }
         MailKind::PaymentFailed
+        | MailKind::PaymentToConfirm
         | MailKind::Reminder
         | MailKind::UsageThreshold
         | MailKind::KeyExpiring

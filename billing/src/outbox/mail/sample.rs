@@ -31,6 +31,7 @@ fn told(kind: MailKind) -> (EventType, Value) {
         MailKind::Reminder => (EventType::InvoiceUnpaid, unpaid()),
         MailKind::Receipt => (EventType::PaymentSucceeded, payment()),
         MailKind::PaymentFailed => (EventType::PaymentFailed, failed_payment()),
+        MailKind::PaymentToConfirm => (EventType::PaymentActionRequired, payment_to_confirm()),
         MailKind::CreditNote => (EventType::CreditNoteCreated, credit_note()),
         MailKind::UsageThreshold => (
             EventType::UsageThresholdReached,
@@ -96,11 +97,19 @@ fn payment() -> Value {
     })
 }
 
+fn payment_to_confirm() -> Value {
+    let mut data = failed_payment();
+    data["reason"] = Value::Null;
+    data["action_url"] = "https://pay.example.com/confirm/pi_1".into();
+    data
+}
+
 fn failed_payment() -> Value {
     let [issuer, buyer] = parties();
     json!({
         "id": "pat_01jd0000000000000000000004", "invoice": "inv_01jd0000000000000000000042",
         "invoice_number": "INV-000042", "issuer": issuer, "buyer": buyer, "currency": "EUR", "amount": "1234.50",
         "open": "1234.50", "method": "stripe", "reason": "insufficient_funds", "final": false,
+        "action_url": null, "pay_at": "https://pay.example.com/inv_01jd0000000000000000000042",
     })
 }

@@ -32,11 +32,12 @@ macro_rules! shipped {
 }
 
 /// Templates of the program, by name.
-const SHIPPED: [(&str, &str); 32] = shipped! {
+const SHIPPED: [(&str, &str); 36] = shipped! {
     "en", "invoice";
     "en", "receipt";
     "en", "credit_note";
     "en", "payment_failed";
+    "en", "payment_to_confirm";
     "en", "reminder";
     "en", "usage_threshold";
     "en", "key_expiring";
@@ -45,6 +46,7 @@ const SHIPPED: [(&str, &str); 32] = shipped! {
     "de", "receipt";
     "de", "credit_note";
     "de", "payment_failed";
+    "de", "payment_to_confirm";
     "de", "reminder";
     "de", "usage_threshold";
     "de", "key_expiring";

@@ -106,7 +106,7 @@ async fn exports_are_files_with_a_name_and_a_kind() {
     for (query, part) in [
         ("?format=datev", "consultant"),
         ("?format=datev&consultant=1001&client=1", "from"),
-        ("?format=beancount&accounts=bank=1", "is not an account"),
+        ("?format=beancount&accounts=vault=1", "is not an account"),
         ("?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "before `to`"),
     ] {
         let refused = owner.get(&format!("{ledger}{query}")).await;

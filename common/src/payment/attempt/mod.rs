@@ -206,10 +206,10 @@ impl Store {
             outcome::take(&mut change, &after, *amount).await?;
         }
         rows::save(change.connection(), &after).await?;
-        // Nobody needs to hear that a page was left.
-        if let Some(failure) = after.failure.as_ref().filter(|_| !after.is_by_page()) {
+        if after.status != attempt.status {
             let invoice = locked(&mut change, after.invoice).await?;
-            emit(change.connection(), &[outcome::failed(&after, failure, &invoice)], now).await?;
+            let told = outcome::event(&mut change, &after, &invoice).await?;
+            emit(change.connection(), told.as_slice(), now).await?;
         }
         change.commit().await?;
         Ok(after)

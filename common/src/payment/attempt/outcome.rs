@@ -1,17 +1,30 @@
-//! Effects of an attempt's end: a payment with what is over, or the event of a failure.
+//! Effects of an attempt: a payment with what is over, or the event that tells of it.
 
-use super::{AttemptFailure, PaymentAttempt};
+use super::{AttemptStatus, PaymentAttempt};
 use crate::{
     event::{EventType, NewEvent},
-    invoice::{Invoice, InvoiceStatus, locked},
+    invoice::{Invoice, InvoiceStatus, details, locked},
     money::Money,
-    payment::{NewPayment, by_reference, record},
+    payment::record::{NewPayment, by_reference, record},
     store::{StoreError, transaction::ChangeTransaction},
     wallet::{GrantKind, NewWalletGrant, PRIORITY_DEFAULT, WalletKey, grant},
 };
 
-/// The event of a failure. It keeps its order with the events of its invoice.
-pub(super) fn failed(attempt: &PaymentAttempt, failure: &AttemptFailure, invoice: &Invoice) -> NewEvent {
+/// The event of an attempt that has failed, or waits for its payer. It keeps its order with the events of
+/// its invoice.
+pub(super) async fn event(
+    change: &mut ChangeTransaction,
+    attempt: &PaymentAttempt,
+    invoice: &Invoice,
+) -> Result<Option<NewEvent>, StoreError> {
+    let kind = match attempt.status {
+        // Nobody needs to hear that a page was left.
+        AttemptStatus::Failed if !attempt.is_by_page() => EventType::PaymentFailed,
+        AttemptStatus::ActionRequired => EventType::PaymentActionRequired,
+        _ => return Ok(None),
+    };
+    let dunning = details::read(change.connection(), attempt.issuer).await?.dunning;
+    let failure = attempt.failure.as_ref();
     let data = serde_json::json!({
         "id": attempt.id,
         "invoice": attempt.invoice,
@@ -22,10 +35,12 @@ pub(super) fn failed(attempt: &PaymentAttempt, failure: &AttemptFailure, invoice
         "amount": attempt.amount.digits(),
         "open": invoice.open.digits(),
         "method": attempt.provider,
-        "reason": failure.code,
-        "final": failure.is_final,
+        "reason": failure.map(|failure| &failure.code),
+        "final": failure.is_some_and(|failure| failure.is_final),
+        "action_url": attempt.action_url,
+        "pay_at": dunning.and_then(|policy| policy.pay_at(attempt.invoice)),
     });
-    NewEvent { kind: EventType::PaymentFailed, tenant: attempt.tenant, object: attempt.invoice.to_string(), data }
+    Ok(Some(NewEvent { kind, tenant: attempt.tenant, object: attempt.invoice.to_string(), data }))
 }
 
 /// Records what an attempt has brought: as much as is open pays the invoice, the rest is the tenant's

@@ -2,14 +2,14 @@
 
 use sqlx::{AnyConnection, Row as _};
 
-use super::{Dispute, DisputeMovement, DisputeStatus, refunded};
+use super::{Dispute, DisputeMovement, DisputeStatus};
 use crate::{
     event::{EventType, NewEvent},
     id::PaymentId,
     invoice::{Invoice, InvoiceStatus},
     ledger::{Account, Cause, CauseKind, LedgerError, Posting, rows::post},
     money::Money,
-    payment::{Payment, Way, by_reference, write},
+    payment::record::{Payment, Way, by_reference, refunded, write},
     store::{StoreError, audit_action::AuditAction, transaction::ChangeTransaction},
 };
 

@@ -14,7 +14,7 @@ pub use list::DisputeFilter;
 pub use proof::DisputeFault;
 use serde::Serialize;
 
-use super::{Payment, refunded};
+use super::record::Payment;
 use crate::{
     event::emit,
     id::{DisputeId, InvoiceId, PaymentId, TenantId},

@@ -7,7 +7,7 @@ use crate::{
     id::{DisputeId, TenantId},
     ledger::rows::currency,
     money::Money,
-    payment::{PAYMENT_BY_REFERENCE, Payment, read as read_payment},
+    payment::record::{PAYMENT_BY_REFERENCE, Payment, read as read_payment},
     store::{
         Store, StoreError,
         row::{instant, instant_or_null, parsed},

@@ -139,9 +139,9 @@ impl Script {
                     Act::Assign { tenant, plan, agreed, at_period_end }
                 }
                 5 => Act::Cancel { tenant, at_period_end },
-                10.. => Act::Redeem { tenant, coupon: Coupon::ALL[random.random_range(0..Coupon::ALL.len())] },
                 6..9 => Act::Move { tenant, to: random.random_range(0..=RESELLERS) },
-                _ => Act::Tax { tenant, tax: TAXES[random.random_range(0..TAXES.len())] },
+                9 => Act::Tax { tenant, tax: TAXES[random.random_range(0..TAXES.len())] },
+                _ => Act::Redeem { tenant, coupon: Coupon::ALL[random.random_range(0..Coupon::ALL.len())] },
             };
             self.add(random, at, act);
         }
