@@ -1,14 +1,12 @@
 //! Plans to which tenants change by themselves, without a tenant above: the owner of a plan says
 //! which these are.
 
-use sqlx::AnyConnection;
-
 use super::{
     PlanId,
     apply::writable,
     owner,
     subscription::{PlanStart, Subscription},
-    versions::{latest, missing},
+    versions::{is_self_service, latest, missing},
 };
 use crate::{
     id::TenantId,
@@ -73,18 +71,4 @@ impl Store {
         }
         Err(StoreError::conflict(format!("plan {plan} cannot be chosen here: ask the tenant above to assign it")))
     }
-}
-
-/// Returns true if tenants may change to this plan by themselves.
-pub(super) async fn is_self_service(
-    connection: &mut AnyConnection,
-    owner: &str,
-    id: &PlanId,
-) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT plan_id FROM plan_self_service WHERE owner_id = $1 AND plan_id = $2")
-        .bind(owner)
-        .bind(id.as_str())
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.is_some())
 }

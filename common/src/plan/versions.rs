@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::{PlanId, PlanVersion, owner, self_service::is_self_service};
+use super::{PlanId, PlanVersion, owner};
 use crate::{
     acting::Scope,
     id::TenantId,
@@ -225,6 +225,20 @@ pub(super) async fn is_deprecated(
     id: &PlanId,
 ) -> Result<bool, StoreError> {
     let row = sqlx::query("SELECT plan_id FROM plan_deprecations WHERE owner_id = $1 AND plan_id = $2")
+        .bind(owner)
+        .bind(id.as_str())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Returns true if tenants may change to this plan by themselves.
+pub(super) async fn is_self_service(
+    connection: &mut AnyConnection,
+    owner: &str,
+    id: &PlanId,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT plan_id FROM plan_self_service WHERE owner_id = $1 AND plan_id = $2")
         .bind(owner)
         .bind(id.as_str())
         .fetch_optional(connection)

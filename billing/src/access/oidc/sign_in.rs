@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::{IdentityProvider, OidcConfig};
-use crate::{access::Principal, problem::Problem};
+use crate::{access::principal::Principal, problem::Problem};
 
 /// Longest time until the provider has answered.
 const ANSWER_TIME_LIMIT: Duration = Duration::from_secs(10);
