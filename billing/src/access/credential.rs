@@ -4,7 +4,7 @@
 use axum::http::{HeaderMap, Method, header};
 use common::{admin::AdminSecret, api::problem::ProblemCode, store::StoreError};
 
-use super::session::{SessionCookie, SessionRules};
+use super::cookie::{SessionCookie, SessionRules};
 use crate::problem::Problem;
 
 /// Longest credential that is accepted: a token with many claims has some kilobytes.

@@ -9,6 +9,7 @@
 mod admin_key;
 mod bootstrap;
 mod caller;
+mod cookie;
 mod credential;
 mod guard;
 pub mod oidc;
@@ -35,12 +36,12 @@ use common::{
     store::{Store, StoreError},
     time::Clock,
 };
+pub use cookie::SessionRules;
 use credential::{Bearer, Refused};
 pub use guard::{Checkpoint, guard};
 use ipnet::IpNet;
 use oidc::IdentityProvider;
 pub use principal::Principal;
-pub use session::SessionRules;
 use throttle::Throttle;
 
 /// Requests per minute of all callers of a tenant together, unless the settings say otherwise.
