@@ -23,7 +23,7 @@ const BOOKS_INTERVAL: Duration = Duration::from_secs(5);
 const MONEY_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Age of the oldest attempt to collect a payment that counts.
-const ATTEMPTS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+const ATTEMPTS_AGE: Duration = Duration::from_hours(24);
 
 /// Watches a store.
 pub struct Watch {

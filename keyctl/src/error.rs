@@ -131,9 +131,9 @@ impl Failure {
             | Self::Datev(_)
             | Self::FiscalYear
             | Self::ByApi(_)
+            | Self::SecretsFileMissing(_)
             | Self::Image(_) => Class::Usage,
             Self::Differences(_) => Class::Differences,
-            Self::SecretsFileMissing(_) => Class::Usage,
             Self::ChangeFailed { reason, .. } => reason.class(),
             Self::Api(error) => error.class(),
             Self::Store(error) => store_class(error),

@@ -1,6 +1,6 @@
 //! Exports of the ledger, of invoices and of costs, as files that are written while they are read.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
@@ -167,7 +167,7 @@ pub(super) async fn ledger(
     let kind = match parameters.format.unwrap_or(LedgerForm::Csv) {
         LedgerForm::Csv => ExportKind::Ledger,
         LedgerForm::Beancount => ExportKind::Beancount(accounts(parameters.accounts.as_deref())?),
-        LedgerForm::Datev => ExportKind::Datev(Box::new(datev(parameters, window, now)?)),
+        LedgerForm::Datev => ExportKind::Datev(Box::new(datev(&parameters, window, now)?)),
     };
     send(&caller, ExportQuery { tenant: issuer, window, kind }).await
 }
@@ -223,7 +223,7 @@ pub(super) async fn costs(
     send(&caller, ExportQuery { tenant, window, kind }).await
 }
 
-fn invalid(detail: impl ToString) -> Problem {
+fn invalid(detail: &dyn Display) -> Problem {
     Problem::new(ProblemCode::ParameterInvalid, detail.to_string())
 }
 
@@ -231,28 +231,28 @@ fn window(from: Option<Micros>, to: Option<Micros>, now: Micros) -> Result<Windo
     // What is written at this very instant is in it.
     let window = Window { start: from.unwrap_or(Micros(0)), end: to.unwrap_or(Micros(now.0.saturating_add(1))) };
     if window.start >= window.end {
-        return Err(invalid("from: has to be before `to`"));
+        return Err(invalid(&"from: has to be before `to`"));
     }
     Ok(window)
 }
 
 fn accounts(text: Option<&str>) -> Result<AccountMap, Problem> {
-    text.unwrap_or_default().parse().map_err(invalid)
+    text.unwrap_or_default().parse().map_err(|error| invalid(&error))
 }
 
-fn datev(parameters: LedgerExportParameters, window: Window, now: Micros) -> Result<DatevProfile, Problem> {
-    let missing = |name: &str| invalid(format!("{name}: DATEV asks for it"));
+fn datev(parameters: &LedgerExportParameters, window: Window, now: Micros) -> Result<DatevProfile, Problem> {
+    let missing = |name: &str| invalid(&format!("{name}: DATEV asks for it"));
     let consultant = parameters.consultant.ok_or_else(|| missing("consultant"))?;
     let client = parameters.client.ok_or_else(|| missing("client"))?;
     if parameters.from.is_none() {
         return Err(missing("from"));
     }
     let code = parameters.currency.as_deref().unwrap_or("EUR");
-    let currency = Currency::from_code(code).ok_or_else(|| invalid(format!("currency: `{code:.10}` is none")))?;
+    let currency = Currency::from_code(code).ok_or_else(|| invalid(&format!("currency: `{code:.10}` is none")))?;
     let accounts = accounts(parameters.accounts.as_deref())?;
     let fiscal_year = parameters.fiscal_year.or_else(|| first_day(window));
     let fiscal_year = fiscal_year.ok_or_else(|| missing("fiscal_year"))?;
-    DatevProfile::new((consultant, client), fiscal_year, currency, accounts, now).map_err(invalid)
+    DatevProfile::new((consultant, client), fiscal_year, currency, accounts, now).map_err(|error| invalid(&error))
 }
 
 /// The first day of the calendar year in which a time begins. Whoever is ahead of UTC is so by less than

@@ -301,7 +301,9 @@ impl Run {
         for (payer, due) in consolidation.take() {
             let (names, new): (Vec<String>, Vec<NewInvoice>) = due.into_iter().unzip();
             if let Ok(finalized) = store.finalize_collective(payer, &new, now).await {
-                finalized.into_iter().for_each(|one| self.keep(one));
+                for one in finalized {
+                    self.keep(one);
+                }
                 continue;
             }
             for (tenant_name, new) in names.into_iter().zip(new) {

@@ -177,12 +177,15 @@ fn fee_in_a_currency_of_other_decimals_rounds_to_them() {
     }
 }
 
+/// Terms of a plan, a part of a period, requests in it, and the lines that must come of it.
+type Case = (&'static str, Window, u64, Vec<(LineKind, &'static str)>);
+
 #[test]
 fn spends_count_for_the_part_of_the_period_if_the_plan_prorates() {
     use LineKind::{Discount, FlatFee, Minimum, Usage};
     let charges = "charges: [{ meter: requests, per_unit: { amount: '1', per: 1 } }]";
     let half = window("2026-04-16T00:00:00Z", "2026-06-01T00:00:00Z");
-    let cases: [(&str, Window, u64, Vec<(LineKind, &str)>); 8] = [
+    let cases: [Case; 8] = [
         (
             "prorate: true, minimum_spend: '100.00'",
             half,

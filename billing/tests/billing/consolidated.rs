@@ -23,7 +23,7 @@ const ALL: PageRequest = PageRequest { after: None, limit: 1_000 };
 struct Group {
     store: Store,
     root: TenantId,
-    group: TenantId,
+    payer: TenantId,
     units: [TenantId; 2],
     other: TenantId,
 }
@@ -47,14 +47,14 @@ async fn group(deployment: &Deployment) -> Group {
     for (tenant, plan) in [(group, "early"), (units[0], "pro"), (units[1], "early"), (other, "pro")] {
         subscribe(&store, tenant, plan, "2026-03-20T00:00:00Z").await;
     }
-    Group { store, root, group, units, other }
+    Group { store, root, payer: group, units, other }
 }
 
 impl Group {
     async fn pay_for_units(&self, percent: Option<&str>) {
         let tax = percent.map(|percent| TaxRule { treatment: Treatment::Exclusive, percent: percent.parse().unwrap() });
         let details = BillingDetails { pays_for: self.units.into(), tax, ..BillingDetails::default() };
-        self.store.set_billing_details(self.group, &details, instant("2026-03-21T00:00:00Z")).await.unwrap();
+        self.store.set_billing_details(self.payer, &details, instant("2026-03-21T00:00:00Z")).await.unwrap();
     }
 
     /// A quarter with usage in time and late, a bill in the middle of a period, and fees in
@@ -69,7 +69,7 @@ impl Group {
             ),
             (
                 "2026-04-01T12:00:00Z",
-                vec![used(self.group, "2026-03-25T00:00:00Z", 1_000), used(self.other, "2026-03-25T00:00:00Z", 9)],
+                vec![used(self.payer, "2026-03-25T00:00:00Z", 1_000), used(self.other, "2026-03-25T00:00:00Z", 9)],
             ),
             (
                 "2026-04-15T00:00:00Z",
@@ -125,7 +125,7 @@ async fn sections_have_the_lines_of_bills_of_their_own() {
         one_each.quarter(&alone).await;
         all_in_one.quarter(&together).await;
         let (apart, joined) = (one_each.invoices().await, all_in_one.invoices().await);
-        let tenants = |group: &Group| [group.group, group.units[0], group.units[1], group.other];
+        let tenants = |group: &Group| [group.payer, group.units[0], group.units[1], group.other];
         for (apart_tenant, joined_tenant) in tenants(&one_each).into_iter().zip(tenants(&all_in_one)) {
             let (expected, found) = (billed(&apart, apart_tenant), billed(&joined, joined_tenant));
             assert_eq!(expected, found, "{apart_tenant} and {joined_tenant}");
@@ -136,7 +136,7 @@ async fn sections_have_the_lines_of_bills_of_their_own() {
         let owed_by_units = joined.iter().any(|one| all_in_one.units.contains(&one.tenant));
         assert!(!owed_by_units, "the group owes for its units");
         assert!(joined.len() < apart.len(), "{} of {}", joined.len(), apart.len());
-        for invoice in joined.iter().filter(|one| one.tenant == all_in_one.group) {
+        for invoice in joined.iter().filter(|one| one.tenant == all_in_one.payer) {
             let content = &invoice.content;
             assert_eq!(content.sections.iter().map(|one| one.subtotal_minor).sum::<i64>(), content.subtotal_minor);
             assert_eq!(content.sections.iter().map(|one| one.lines).sum::<usize>(), content.lines.len());
@@ -159,7 +159,7 @@ async fn void_invoice_for_several_is_issued_anew_and_a_credit_note_takes_back_a_
             let issued = run["issued"].as_array().unwrap();
             let found: Vec<InvoiceId> = issued
                 .iter()
-                .filter(|one| one["tenant"] == group.group.to_string())
+                .filter(|one| one["tenant"] == group.payer.to_string())
                 .map(|one| one["id"].as_str().unwrap().parse().unwrap())
                 .collect();
             assert_eq!(found.len(), 1, "{run}");
@@ -197,7 +197,7 @@ async fn tenant_that_is_paid_for_no_more_has_bills_of_its_own_again() {
     group.pay_for_units(None).await;
     run(&deployment, &["--now", "2026-04-02T00:00:00Z"]).await;
     let details = BillingDetails::default();
-    group.store.set_billing_details(group.group, &details, instant("2026-04-03T00:00:00Z")).await.unwrap();
+    group.store.set_billing_details(group.payer, &details, instant("2026-04-03T00:00:00Z")).await.unwrap();
     run(&deployment, &["--now", "2026-05-02T00:00:00Z"]).await;
     run(&deployment, &["--now", "2026-05-02T00:00:00Z"]).await;
     let invoices = group.invoices().await;

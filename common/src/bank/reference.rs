@@ -28,7 +28,7 @@ pub(super) enum Named {
 
 /// Finds the numbers of `series` in a structured reference, or else in a text.
 pub(super) fn find(creditor_reference: Option<&str>, text: &str, series: &[String]) -> Named {
-    let structured = creditor_reference.map(|reference| letters(reference)).unwrap_or_default();
+    let structured = creditor_reference.map(letters).unwrap_or_default();
     let plain: String = structured.iter().map(|letter| letter.character).collect();
     if let Some(body) = plain.strip_prefix("RF").filter(|body| body.len() > 2) {
         if !is_checked(&plain) {

@@ -82,8 +82,8 @@ impl Store {
             after = (last.try_get("invoice_id")?, last.try_get("line")?);
             for row in &rows {
                 let one = read(row)?;
-                let recognized = one.recognized_of_rest().map_err(beyond)?;
-                let earned = one.rest.by(one.recognized_until).map_err(beyond)?;
+                let recognized = one.recognized_of_rest().map_err(|error| beyond(&error))?;
+                let earned = one.rest.by(one.recognized_until).map_err(|error| beyond(&error))?;
                 if recognized != earned {
                     let (invoice, line) = (one.invoice.to_string(), one.line);
                     faults.push(DeferralFault::Line { invoice, line, recognized, earned });

@@ -40,10 +40,10 @@ impl Earned {
 
     /// Recognizes what a line has earned by an instant.
     pub(super) fn add(&mut self, one: &mut Deferral, until: Micros) -> Result<(), StoreError> {
-        let amount = one.recognize(until).map_err(beyond)?;
+        let amount = one.recognize(until).map_err(|error| beyond(&error))?;
         let nothing = Money::zero(amount.currency());
         let sum = &mut self.0.entry((one.invoice, until)).or_insert(((one.issuer, one.tenant), nothing)).1;
-        *sum = sum.checked_add(amount).map_err(beyond)?;
+        *sum = sum.checked_add(amount).map_err(|error| beyond(&error))?;
         Ok(())
     }
 }
@@ -57,7 +57,7 @@ pub(super) fn months(
 ) -> Result<(), StoreError> {
     while let Some(end) = one.next_at.filter(|end| *end <= now) {
         earned.add(one, end)?;
-        let is_over = one.left().map_err(beyond)?.is_zero();
+        let is_over = one.left().map_err(|error| beyond(&error))?.is_zero();
         one.next_at = if is_over { None } else { Some(next_of(zones, one.issuer, end)?) };
     }
     Ok(())

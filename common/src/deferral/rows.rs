@@ -165,6 +165,6 @@ pub(super) fn next_of(zones: &HashMap<TenantId, Zone>, issuer: TenantId, after: 
     next_month(after, &zone).map_err(|error| StoreError::refused(error.to_string()))
 }
 
-pub(super) fn beyond(error: MoneyError) -> StoreError {
+pub(super) fn beyond(error: &MoneyError) -> StoreError {
     StoreError::refused(format!("deferred revenue: {error}"))
 }

@@ -36,9 +36,11 @@ pub(crate) async fn take_back(
         months(one, &zones, now, &mut earned)?;
         earned.add(one, now)?;
         if let Some(wanted) = asked.map_or(Some(one.amount), |asked| asked.get(&one.line).copied()) {
-            taken = taken.checked_add(one.take_back(wanted, now).map_err(beyond)?).map_err(beyond)?;
+            taken = taken
+                .checked_add(one.take_back(wanted, now).map_err(|error| beyond(&error))?)
+                .map_err(|error| beyond(&error))?;
         }
-        let is_over = one.left().map_err(beyond)?.is_zero();
+        let is_over = one.left().map_err(|error| beyond(&error))?.is_zero();
         one.next_at = if is_over { None } else { Some(next_of(&zones, one.issuer, one.recognized_until.max(now))?) };
         save(connection, one).await?;
     }

@@ -1,4 +1,4 @@
-//! Costs by FOCUS 1.2, the FinOps Open Cost and Usage Specification.
+//! Costs by FOCUS 1.2, the `FinOps` Open Cost and Usage Specification.
 //!
 //! Every line of an invoice is a row, and so is its tax; lines that credit notes take back are rows
 //! below zero, with the class `Correction`. The costs of an invoice's rows sum to its total. Where
@@ -116,7 +116,7 @@ fn charges(invoice: &Invoice) -> Vec<Charge<'_>> {
     let lines = content.lines.iter().enumerate().map(|(place, line)| Charge {
         cost_minor: line.amount_minor,
         category: category(line.kind),
-        frequency: frequency(line.kind),
+        frequency: Some(frequency(line.kind)),
         description: line.description.clone(),
         line: Some((place, line)),
         credit_note: None,
@@ -134,7 +134,7 @@ fn corrections<'a>(note: &'a CreditNote, invoice: &'a Invoice) -> Vec<Charge<'a>
         Some(Charge {
             cost_minor: -taken.amount_minor,
             category: category(line.kind),
-            frequency: frequency(line.kind),
+            frequency: Some(frequency(line.kind)),
             description: format!("{}: {}", note.number, line.description),
             line: Some((taken.line, line)),
             credit_note: number,
@@ -291,13 +291,13 @@ const fn category(kind: LineKind) -> &'static str {
     }
 }
 
-const fn frequency(kind: LineKind) -> Option<&'static str> {
+const fn frequency(kind: LineKind) -> &'static str {
     match kind {
         LineKind::Included | LineKind::Usage | LineKind::NotCharged | LineKind::Credit | LineKind::Fixed => {
-            Some("Usage-Based")
+            "Usage-Based"
         }
-        LineKind::FlatFee | LineKind::Minimum => Some("Recurring"),
-        LineKind::Custom | LineKind::Discount => Some("One-Time"),
+        LineKind::FlatFee | LineKind::Minimum => "Recurring",
+        LineKind::Custom | LineKind::Discount => "One-Time",
     }
 }
 

@@ -5,7 +5,7 @@
 //! The lines of the sections are the lines of the invoice. Tax is that of the tenant that owes, on
 //! all sections together.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
 
 use sha2::{Digest as _, Sha256};
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
@@ -176,15 +176,14 @@ pub(super) async fn same_periods(
     let (mut invoices, mut bills) = (HashMap::new(), HashMap::new());
     for row in &found {
         let id: InvoiceId = parsed(row, "id")?;
-        if !invoices.contains_key(&id) {
-            invoices.insert(id, rows::find(change.connection(), id).await?);
-        }
-        if let Some(invoice) = invoices.get(&id) {
-            let window = Window { start: instant(row, "period_start")?, end: instant(row, "period_end")? };
-            let part = u32::try_from(row.try_get::<i64, _>("part")?).map_err(|error| corrupt("part", error))?;
-            let currency = invoice.content.currency;
-            bills.insert((invoice.issuer, parsed(row, "tenant_id")?, currency, window, part), invoice.clone());
-        }
+        let invoice: &Invoice = match invoices.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(rows::find(change.connection(), id).await?),
+        };
+        let window = Window { start: instant(row, "period_start")?, end: instant(row, "period_end")? };
+        let part = u32::try_from(row.try_get::<i64, _>("part")?).map_err(|error| corrupt("part", error))?;
+        let currency = invoice.content.currency;
+        bills.insert((invoice.issuer, parsed(row, "tenant_id")?, currency, window, part), invoice.clone());
     }
     Ok(bills)
 }

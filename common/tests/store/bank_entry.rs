@@ -8,7 +8,7 @@ use common::{
     id::{BankEntryId, TenantId},
     invoice::{Invoice, InvoiceStatus},
     ledger::Account,
-    store::{PageRequest, Store, StoreError},
+    store::{AuditFilter, PageRequest, Store, StoreError},
 };
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use servers::{Process, eventually};
@@ -39,7 +39,8 @@ const EVERYTHING: PageRequest = PageRequest { after: None, limit: 1_000 };
 fn statement(rows: &[(&str, &str, &str, &str)]) -> BankStatement {
     let mut text = String::from("date,amount,currency,text\n");
     for (date, amount, currency, reference) in rows {
-        text.push_str(&format!("{date},{amount},{currency},{reference}\n"));
+        let row: [&str; 8] = [date, ",", amount, ",", currency, ",", reference, "\n"];
+        text.extend(row);
     }
     let profile = TableProfile { account: Some("DE89370400440532013000".into()), ..TableProfile::default() };
     table::read(text.as_bytes(), &profile).unwrap()
@@ -155,8 +156,14 @@ async fn entry_that_is_not_sure_waits_for_a_person(fixture: Fixture) {
     assert_eq!(done, BankImport { open: 6, ..BankImport::default() });
     let reasons: Vec<_> =
         entries(&store, issuer, Some(EntryStatus::Open)).await.iter().map(|entry| entry.open_reason.unwrap()).collect();
-    use OpenReason::{CurrencyDiffers, InvoiceNotOpen, NoReference, SeveralInvoices, UnknownInvoice};
-    let expected = [NoReference, UnknownInvoice, NoReference, SeveralInvoices, CurrencyDiffers, InvoiceNotOpen];
+    let expected = [
+        OpenReason::NoReference,
+        OpenReason::UnknownInvoice,
+        OpenReason::NoReference,
+        OpenReason::SeveralInvoices,
+        OpenReason::CurrencyDiffers,
+        OpenReason::InvoiceNotOpen,
+    ];
     assert_eq!(reasons, expected);
     assert_eq!(fixture.number("SELECT COUNT(*) FROM payments").await, 0);
     assert_eq!(import(&store, issuer, &file).await.known, 6);
@@ -190,7 +197,7 @@ async fn person_assigns_or_ignores_an_open_entry_once(fixture: Fixture) {
     for (action, count) in
         [("bank_statement.import", 2), ("bank_entry.assign", 2), ("bank_entry.ignore", 1), ("payment.record", 1)]
     {
-        let rows = store.audit_log(&Default::default(), EVERYTHING).await.unwrap().items;
+        let rows = store.audit_log(&AuditFilter::default(), EVERYTHING).await.unwrap().items;
         assert_eq!(rows.iter().filter(|row| row.action == action).count(), count, "{action}");
     }
 }

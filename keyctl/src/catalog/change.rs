@@ -72,7 +72,8 @@ pub(crate) struct Change {
 /// A setting that changes. None: it is missing on that side.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Setting {
-    pub(super) setting: String,
+    #[serde(rename = "setting")]
+    pub(super) name: String,
     pub(super) before: Option<String>,
     pub(super) after: Option<String>,
 }
@@ -90,15 +91,15 @@ pub(super) enum Outcome {
 impl Setting {
     /// The setting, if it changes.
     pub(super) fn of(setting: &str, before: Option<String>, after: Option<String>) -> Option<Self> {
-        (before != after).then(|| Self { setting: setting.to_owned(), before, after })
+        (before != after).then(|| Self { name: setting.to_owned(), before, after })
     }
 
     fn words(&self) -> String {
         match (&self.before, &self.after) {
-            (None, Some(after)) => format!("{} = {after}", self.setting),
-            (Some(before), Some(after)) => format!("{}: {before} -> {after}", self.setting),
-            (Some(before), None) => format!("{}: {before} -> nothing", self.setting),
-            (None, None) => self.setting.clone(),
+            (None, Some(after)) => format!("{} = {after}", self.name),
+            (Some(before), Some(after)) => format!("{}: {before} -> {after}", self.name),
+            (Some(before), None) => format!("{}: {before} -> nothing", self.name),
+            (None, None) => self.name.clone(),
         }
     }
 }

@@ -97,7 +97,7 @@ impl Comparison<'_> {
         if entry.parent.is_some() && (parent.is_none() || parent != self.found.parent_id(index)) {
             self.faults.extend(self.plan_is_left_behind(index));
             let before = parent.map(|parent| parent.to_string());
-            let setting = Setting { setting: "parent".to_owned(), before, after: entry.parent };
+            let setting = Setting { name: "parent".to_owned(), before, after: entry.parent };
             self.push(index, Action::Update, ("tenant", entry.name), vec![setting], Work::MoveTenant);
         }
     }

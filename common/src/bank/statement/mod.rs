@@ -163,14 +163,13 @@ impl Fingerprints {
     fn take(&mut self, entry: &StatementEntry, batch: &str) -> String {
         let StatementEntry { account, kind, amount, booked_on, .. } = entry;
         let facts = format!("{account}\n{kind}\n{}\n{}\n{booked_on}", amount.currency().code(), amount.minor());
-        let own = match &entry.bank_reference {
-            Some(reference) => format!("{facts}\nreference\n{reference}"),
-            None => {
-                let or_none = |text: &Option<String>| text.clone().unwrap_or_default();
-                let (payer, payer_account) = (or_none(&entry.payer), or_none(&entry.payer_account));
-                let structured = or_none(&entry.creditor_reference);
-                format!("{facts}\ntext\n{batch}\n{payer}\n{payer_account}\n{structured}\n{}", entry.text)
-            }
+        let own = if let Some(reference) = &entry.bank_reference {
+            format!("{facts}\nreference\n{reference}")
+        } else {
+            let or_none = |text: &Option<String>| text.clone().unwrap_or_default();
+            let (payer, payer_account) = (or_none(&entry.payer), or_none(&entry.payer_account));
+            let structured = or_none(&entry.creditor_reference);
+            format!("{facts}\ntext\n{batch}\n{payer}\n{payer_account}\n{structured}\n{}", entry.text)
         };
         let number = self.seen.entry(own.clone()).and_modify(|number| *number += 1).or_insert(0);
         Sha256::digest(format!("{own}\n{number}")).iter().fold(String::with_capacity(64), |mut digits, byte| {

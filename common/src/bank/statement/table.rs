@@ -94,7 +94,7 @@ pub fn read(bytes: &[u8], profile: &TableProfile) -> Result<BankStatement, State
     for row in reader.records() {
         let row = row.map_err(|error| fault("table".into(), "row", error.to_string()))?;
         let number = row.position().map_or(0, csv::Position::line);
-        let row = Row { row: &row, columns: &columns, form: &form, place: format!("line {}", line as u64 + number) };
+        let row = Row { fields: &row, columns: &columns, form: &form, place: format!("line {}", line as u64 + number) };
         let Some(mut entry) = row.entry(profile)? else {
             statement.debits += u64::from(!row.is_empty());
             continue;
@@ -292,7 +292,7 @@ fn fields(line: &str, separator: char) -> Vec<String> {
 
 /// A row of the table.
 struct Row<'a> {
-    row: &'a csv::StringRecord,
+    fields: &'a csv::StringRecord,
     columns: &'a Columns,
     form: &'a Form,
     place: String,
@@ -300,7 +300,7 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn field(&self, place: usize) -> &str {
-        self.row.get(place).unwrap_or_default().trim()
+        self.fields.get(place).unwrap_or_default().trim()
     }
 
     fn optional(&self, place: Option<usize>) -> &str {

@@ -86,8 +86,8 @@ fn chart_is_rendered_and_judged_and_tells_faults_of_values() {
     assert_eq!(gateway["spec"]["volumeClaimTemplates"][0]["metadata"]["name"], "data");
     let groups = of_kind(&whole, "PrometheusRule")[0]["spec"]["groups"].as_array().unwrap().clone();
     let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
-    let ruled: BTreeSet<_> = rules.filter_map(|rule| rule["alert"].as_str().map(str::to_owned)).collect();
-    assert_eq!(ruled, alerts());
+    let told: BTreeSet<_> = rules.filter_map(|rule| rule["alert"].as_str().map(str::to_owned)).collect();
+    assert_eq!(told, alerts());
     let url = groups
         .iter()
         .flat_map(|group| group["rules"].as_array().unwrap())
