@@ -38,6 +38,9 @@ const NO_ERRORS: [&str; 4] =
 /// enough.
 const POOL_OF_STORE: &str = "sqlx_core::pool";
 
+/// Target of the warnings among them, about a connection that is handed back broken.
+const CONNECTION_OF_STORE: &str = "sqlx_core::pool::connection";
+
 /// Targets of the DNS client. It reads the system's files anew for each look-up and complains of the
 /// same line of `/etc/hosts` each time; what a look-up comes to is told by the gateway.
 const DNS_CLIENT: &str = "hickory";
@@ -47,7 +50,8 @@ const DNS_CLIENT: &str = "hickory";
 /// prints whole request headers, credentials and all, whatever `RUST_LOG` asks.
 fn is_told(target: &str, level: Level) -> bool {
     if target.starts_with(POOL_OF_STORE) {
-        return level <= Level::WARN;
+        let most = if target == CONNECTION_OF_STORE { Level::ERROR } else { Level::WARN };
+        return level <= most;
     }
     if target.starts_with(DNS_CLIENT) {
         return false;
@@ -69,5 +73,6 @@ mod tests {
         assert!(!is_told("pingora_core::connectors", Level::ERROR));
         assert!(!is_told("hickory_resolver::hosts", Level::WARN));
         assert!(!is_told("sqlx_core::pool::inner", Level::INFO) && is_told("sqlx_core::pool::inner", Level::WARN));
+        assert!(!is_told("sqlx_core::pool::connection", Level::WARN));
     }
 }
