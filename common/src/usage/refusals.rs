@@ -44,8 +44,8 @@ impl Store {
             .collect();
         let below = if subtree { BELOW } else { "" };
         let statement = format!(
-            "WITH RECURSIVE spans (tenant_id, from_at, to_at) AS (SELECT CAST($1 AS TEXT), column1, column2 \
-             FROM (VALUES {}) AS known{below}) \
+            "WITH RECURSIVE spans (tenant_id, from_at, to_at) AS (SELECT id, column1, column2 \
+             FROM (VALUES {}) AS known JOIN tenants ON id = $1{below}) \
              SELECT reason, CAST(SUM(count) AS BIGINT) AS refusals FROM refusals_hourly \
              JOIN spans ON spans.tenant_id = refusals_hourly.tenant_id AND hour >= spans.from_at \
              AND hour < spans.to_at WHERE hour >= $2 AND hour < $3 \

@@ -190,6 +190,11 @@ async fn repeated_refusals_are_counted_once(fixture: Fixture) {
     assert_eq!(sums.len(), 1);
     assert_eq!((sums[0].count, sums[0].tenant, sums[0].reason.as_str()), (42, tenant, "rate_limited"));
     assert_eq!(units_of(&store, tenant).await, 2, "refusals are not usage");
+    let always = Window { start: Micros(0), end: Micros(i64::MAX) };
+    for subtree in [false, true] {
+        let sums = store.refusals_by_reason(tenant, subtree, always).await.unwrap();
+        assert_eq!((sums.len(), sums[0].count), (1, 42), "subtree: {subtree}");
+    }
 }
 
 async fn void_entries_are_booked_and_add_nothing(fixture: Fixture) {
