@@ -30,7 +30,7 @@ use crate::{
 /// Most invoice numbers of one entry that are looked up.
 const CANDIDATES_MAX: usize = 50;
 
-/// What an import has done.
+/// Counts of an import.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct BankImport {
     /// Entries that were new and were recorded as payments.
@@ -47,7 +47,7 @@ pub struct BankImport {
     pub pending: u64,
 }
 
-/// What an entry turned out to be.
+/// Outcome of one entry.
 enum Outcome {
     Known,
     Recorded,

@@ -4,7 +4,7 @@
 //! `INV0000 42` and `REINV000042VOM1.12.` all name number 42 of the series `INV`. A structured reference
 //! by ISO 11649 (`RF..`) counts if its check digits are right, and then alone.
 //!
-//! What is found is a candidate: whether there is such an invoice is another question.
+//! A number that is found is a candidate: whether there is such an invoice is another question.
 
 use std::collections::BTreeSet;
 

@@ -28,7 +28,7 @@ pub struct Recognized {
     pub postings: u64,
 }
 
-/// What invoices have earned by some instants: ends of months, or a credit note.
+/// Revenue that invoices have earned by some instants: ends of months, or a credit note.
 #[derive(Debug, Default)]
 pub(super) struct Earned(BTreeMap<(InvoiceId, Micros), ((TenantId, TenantId), Money)>);
 

@@ -28,7 +28,7 @@ const TEXT_MAX_CHARS: usize = 60;
 /// Longest reference of a row, in characters.
 const REFERENCE_MAX_CHARS: usize = 36;
 
-/// What a batch says of the client, as the tax consultant knows it.
+/// Data of the client in a batch, as the tax consultant knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatevProfile {
     consultant: u32,
@@ -86,7 +86,7 @@ impl DatevProfile {
 }
 
 impl DatevProfile {
-    /// What the profile was made of, by the names of the API's parameters.
+    /// Parts of the profile, by the names of the API's parameters.
     pub fn members(&self) -> [(&'static str, String); 5] {
         [
             ("consultant", self.consultant.to_string()),

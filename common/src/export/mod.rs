@@ -49,7 +49,7 @@ pub enum ExportKind {
     },
 }
 
-/// What is to be exported.
+/// Selection of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportQuery {
     /// The issuer of the books, or the side of the invoices.

@@ -202,7 +202,7 @@ impl Store {
     }
 }
 
-/// What an invoice bills of periods from `start` on, for each tenant that it is about.
+/// Usage that an invoice bills of periods from `start` on, for each tenant that it is about.
 fn billed(row: &AnyRow, start: Micros) -> Result<Vec<BilledInvoice>, StoreError> {
     let text: String = row.try_get("usage")?;
     let mut usage: Vec<BilledUsage> = serde_json::from_str(&text).map_err(|error| corrupt("billed usage", error))?;

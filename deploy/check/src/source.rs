@@ -102,7 +102,7 @@ struct Seen {
     labels: Option<Vec<String>>,
 }
 
-/// What a closure or call says about the metrics that it makes.
+/// Facts that a closure or call states about the metrics that it makes.
 #[derive(Debug, Clone, Default)]
 struct Making {
     kind: Option<Kind>,
@@ -229,7 +229,7 @@ fn labels_of(expression: &Expr) -> Option<Vec<String>> {
     }
 }
 
-/// What the body of a closure says about the metrics that it makes.
+/// Facts that the body of a closure states about the metrics that it makes.
 fn making_of(body: &Expr) -> Making {
     struct Inside(Making);
     impl<'ast> Visit<'ast> for Inside {

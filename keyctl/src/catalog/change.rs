@@ -39,7 +39,7 @@ pub(super) enum Work {
     RevokeAdminKey(AdminKeyId),
 }
 
-/// What becomes of a thing.
+/// Kind of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Action {
@@ -64,7 +64,7 @@ pub(crate) struct Change {
     pub(super) of: Of,
     #[serde(skip)]
     pub(super) work: Work,
-    /// What became of it; none before it is applied.
+    /// Its outcome; none before it is applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) outcome: Option<Outcome>,
 }
@@ -78,7 +78,7 @@ pub(super) struct Setting {
     pub(super) after: Option<String>,
 }
 
-/// What became of a change.
+/// Outcome of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Outcome {

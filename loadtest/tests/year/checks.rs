@@ -1,4 +1,4 @@
-//! What must hold after each day, and once the year is over.
+//! Checks after each day, and once the year is over.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,9 +19,9 @@ use crate::{
 const LATE_MAIL: [&str; 2] = ["grey", "lost"];
 
 /// Events of one thing: a tenant, and the place of its invoice, or none for its subscriptions.
-type Course = BTreeMap<(&'static str, Option<usize>), Vec<String>>;
+type EventsOfDay = BTreeMap<(&'static str, Option<usize>), Vec<String>>;
 
-/// What was found so far, and what the model expects.
+/// Findings so far, and the expectations of the model.
 pub(crate) struct Checks {
     bills: HashMap<&'static str, Vec<Bill>>,
     /// Invoices by id: the tenant, the place among its invoices, the number.
@@ -59,7 +59,7 @@ impl Checks {
         assert!(self.faults.is_empty(), "\n{}\n", self.faults.join("\n"));
     }
 
-    /// What must hold once the year is over.
+    /// Checks once the year is over.
     pub(crate) async fn at_the_end(&mut self, world: &mut World, day: Day) {
         for life in &LIVES {
             let (expected, found) = (self.bills[life.name].len(), self.invoices_of(life).count());
@@ -92,9 +92,9 @@ impl Checks {
     }
 
     /// Events of the day at the endpoint of the root, by what they are about.
-    fn events(&mut self, world: &World, day: Day) -> Course {
+    fn events(&mut self, world: &World, day: Day) -> EventsOfDay {
         let taken = world.receiver.taken("/root");
-        let mut found = Course::new();
+        let mut found = EventsOfDay::new();
         for event in &taken[self.seen..] {
             if !self.ids.insert(event.id.clone()) {
                 self.faults.push(format!("{day}: {} {} came twice", event.kind, event.id));
@@ -137,8 +137,8 @@ impl Checks {
     }
 
     /// Events that the model expects on a day.
-    fn expected(&self, day: Day) -> Course {
-        let mut expected = Course::new();
+    fn expected(&self, day: Day) -> EventsOfDay {
+        let mut expected = EventsOfDay::new();
         for life in &LIVES {
             for (place, bill) in self.bills[life.name].iter().enumerate() {
                 for (_, kind) in bill.told.iter().filter(|(on, _)| *on == day) {

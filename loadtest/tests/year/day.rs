@@ -13,7 +13,8 @@ use crate::{
 /// The endpoint of the reseller, which takes nothing on these days of May.
 const CLOSED: std::ops::RangeInclusive<i64> = 1..=2;
 
-/// What is there before anybody joins: price lists, campaigns, a coupon, and somebody who listens.
+/// Things that are there before anybody joins: price lists, campaigns, a coupon, and somebody who
+/// listens.
 pub(crate) async fn begin(world: &mut World) {
     // Jobs are due from their first look on.
     world.do_jobs(Day::of(1, 1).at(8, 0), true).await;

@@ -1,7 +1,7 @@
 //! A year in the life of twelve tenants, day by day: through the API on a clock that the test sets, with
 //! a PostgreSQL, two stand-ins for Stripe, an SMTP server, a receiver of webhooks and a running gateway.
 //!
-//! What holds: after each day the books balance, and each event and each mail has come once and in
+//! After each day the books balance, and each event and each mail has come once and in
 //! order; every invoice is to the cent what an independent model says ([`model`]); a tenant is refused
 //! by the gateway exactly while it has to be; in the end Stripe has charged what the model says.
 //!

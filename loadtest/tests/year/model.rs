@@ -1,5 +1,5 @@
-//! What the year must come to: a small model of prices, dates and campaigns that shares nothing with
-//! the program but the price list.
+//! Expected outcome of the year: a small model of prices, dates and campaigns that shares nothing
+//! with the program but the price list.
 //!
 //! Amounts are whole minor units; fractions are pairs of whole numbers, rounded once, halves away from
 //! zero.
@@ -174,7 +174,7 @@ fn monthly(life: &Life, last: usize, price: impl Fn(usize, u64) -> u64) -> Vec<B
     (first..=last).map(|month| at_once(after(month), price(month, life.units_of(month)))).collect()
 }
 
-/// What is used in the trial costs nothing. August is disputed, and stays paid.
+/// Usage in the trial costs nothing. August is disputed, and stays paid.
 fn anna(life: &Life) -> Vec<Bill> {
     let mut bills = monthly(life, 12, |month, units| match month {
         1 => team(1, life.units_on(day("01-20")).unwrap_or_default()),

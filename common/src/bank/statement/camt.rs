@@ -203,7 +203,7 @@ impl Found<'_, '_> {
         entry
     }
 
-    /// What the payer wrote, the documents that are referred to, and the payer's reference.
+    /// Text of the payer, the documents that are referred to, and the payer's reference.
     fn text(&self) -> String {
         const PATHS: [&[&str]; 5] = [
             &["RmtInf", "Ustrd"],

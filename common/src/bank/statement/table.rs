@@ -108,7 +108,7 @@ pub fn read(bytes: &[u8], profile: &TableProfile) -> Result<BankStatement, State
     Ok(statement)
 }
 
-/// How values are written.
+/// Form of the values.
 struct Form {
     decimal: char,
     date: DateForm,

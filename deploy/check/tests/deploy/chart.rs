@@ -31,7 +31,7 @@ fn check_made(directory: &Path, objects: &[Value], program: &str) {
     check_configuration(program, path.to_str().unwrap());
 }
 
-/// What every pod of Tollgate keeps to.
+/// Rules that every pod of Tollgate keeps.
 fn assert_restricted(pod: &Value, name: &str) {
     assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name}");

@@ -1,4 +1,4 @@
-//! What brings Tollgate into operation is checked with the tools of those who use it.
+//! The files that bring Tollgate into operation are checked with the tools of those who use it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -37,7 +37,7 @@ pub(super) struct Terms {
     pub(super) percent_off: i128,
 }
 
-/// What is agreed on with a plan.
+/// Terms that are agreed on with a plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Agreed {
     pub(super) trial_days: u32,

@@ -68,7 +68,7 @@ pub(super) struct Line {
     pub(super) amount: i128,
 }
 
-/// What a tenant redeems.
+/// A coupon that a tenant redeems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coupon {
     /// A tenth off everything, for ever.
