@@ -43,6 +43,11 @@ pub(super) struct SessionCookie {
     pub(super) secret: SessionSecret,
 }
 
+/// The name of an app's cookie where there is no TLS; over TLS, `__Host-` comes before it.
+pub fn cookie_name(app: App) -> String {
+    format!("tollgate_{app}")
+}
+
 impl Default for SessionRules {
     fn default() -> Self {
         Self { idle_minutes: 30, hours: 12, has_tls: false }
@@ -81,7 +86,7 @@ impl SessionRules {
     /// overwritten by another host.
     fn cookie(self, app: App, headers: &HeaderMap) -> String {
         let prefix = if self.is_secure(headers) { "__Host-" } else { "" };
-        format!("{prefix}tollgate_{app}")
+        format!("{prefix}{}", cookie_name(app))
     }
 
     /// Returns true unless the page is asked for by plain HTTP on a loopback address.

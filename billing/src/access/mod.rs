@@ -36,7 +36,7 @@ use common::{
     store::{Store, StoreError},
     time::Clock,
 };
-pub use cookie::SessionRules;
+pub use cookie::{SessionRules, cookie_name};
 use credential::{Bearer, Refused};
 pub use guard::{Checkpoint, guard};
 use ipnet::IpNet;

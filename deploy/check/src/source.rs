@@ -37,8 +37,12 @@ pub enum SourceError {
         /// The parser's reason.
         source: syn::Error,
     },
-    /// A registration whose type or meaning does not show.
-    #[error("{}: the registration of {name} cannot be read: its {missing} is not a literal near its name", path.display())]
+    /// A call with the name of a metric, whose type or meaning does not show.
+    #[error(
+        "{}: a call has the text `{name}` first, as registrations of metrics have, and its {missing} is not a literal \
+         nearby: state it there, or, if this is no metric, give the call a constant",
+        path.display()
+    )]
     Unread {
         /// The file.
         path: PathBuf,

@@ -2,7 +2,7 @@
 //! derived from the operation and from the table of permissions, so that none can be forgotten.
 
 use axum::http::StatusCode;
-use common::admin::Role;
+use common::{admin::Role, session::App};
 use utoipa::{
     Modify,
     openapi::{
@@ -13,7 +13,10 @@ use utoipa::{
     },
 };
 
-use crate::access::rules::{Grant, Needs, RULES};
+use crate::access::{
+    cookie_name,
+    rules::{Grant, Needs, RULES},
+};
 
 /// Makes the names of operations unique: `keys_list`, `plans_list`.
 pub(crate) struct Names;
@@ -54,10 +57,13 @@ impl Modify for Credentials {
             let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
             components.add_security_scheme(name, SecurityScheme::Http(scheme));
         }
+        let portal = cookie_name(App::Portal);
         let cookie = ApiKeyValue::with_description(
-            "tollgate_console",
-            "The cookie of a session, with the header `Tollgate-App: console`; for the portal, `tollgate_portal`. \
-             Over TLS, the names begin with `__Host-`",
+            cookie_name(App::Console),
+            format!(
+                "The cookie of a session, with the header `Tollgate-App: console`; for the portal, `{portal}`. Over \
+                 TLS, the names begin with `__Host-`"
+            ),
         );
         components.add_security_scheme(SESSION_SCHEME, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         for_each(document, |method, path, operation| {
