@@ -133,6 +133,7 @@ loadtest: ## Compare gateway, bare Pingora, nginx and no proxy in one interleave
 drill: ## Pull plugs under load and check that the books balance: all drills, or NAME=...; N=... times; NAME=list shows them; ARGS=--short
 	@scripts/install.sh build test
 	@$(CARGO) build --release --bin gateway --bin billing --bin keyctl --bin drill
+	@$(if $(findstring --documents,$(ARGS)),$(CARGO) build --release --locked --manifest-path documents/Cargo.toml --target-dir target/documents && cp target/documents/release/documents target/release/,:)
 	@exec target/release/drill $(NAME) $(if $(N),--faults $(N)) $(ARGS)
 
 .PHONY: simulate

@@ -1,6 +1,7 @@
 //! The command line: one file per command. Results go to stdout, logs and errors to stderr.
 
 mod dead_letters;
+mod documents;
 mod drop_records;
 mod explain;
 mod gaps;
@@ -108,6 +109,8 @@ enum Command {
     Mail(mail::MailArguments),
     /// Issue the invoices of a period, or draft them
     Run(run::RunArguments),
+    /// Write the PDFs of invoices into a folder
+    Documents(documents::DocumentsArguments),
     /// Show what the lines of an invoice were computed from
     Explain(explain::ExplainArguments),
     /// Rate past usage by other plans
@@ -187,6 +190,12 @@ pub enum CommandError {
     /// Some tenants could not be billed; the reasons are on stdout and stderr.
     #[error("{0} of the tenants could not be billed; all others were")]
     Unbilled(usize),
+    /// Some documents could not be made; the reasons are on stderr.
+    #[error("{0} of the documents could not be made; all others were")]
+    Undocumented(usize),
+    /// No document could be made.
+    #[error(transparent)]
+    Documents(#[from] documents::DocumentsError),
     /// Usage of the period may be missing.
     #[error("nothing was issued, as usage may be missing: {0}; mend that, or pass --incomplete with a reason")]
     Incomplete(String),
@@ -230,6 +239,7 @@ impl Cli {
             Command::Outbox(arguments) => outbox::execute(&arguments, &environment).await,
             Command::Mail(arguments) => mail::execute(&arguments, &environment),
             Command::Run(arguments) => run::execute(&arguments, &environment).await,
+            Command::Documents(arguments) => documents::execute(&arguments, &environment).await,
             Command::Explain(arguments) => explain::execute(&arguments, &environment).await,
             Command::Simulate(arguments) => simulate::execute(&arguments, &environment).await,
             Command::Migrate(arguments) => migrate::execute(&arguments, &environment).await,

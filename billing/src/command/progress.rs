@@ -29,10 +29,13 @@ impl ProgressReport {
     }
 
     pub(super) fn tell(&self, progress: Progress) {
-        let (stage, done, of) = match progress {
-            Progress::Read { done, of } => ("reading usage", done, of),
-            Progress::Issued { done, of } => ("issuing invoices", done, of),
-        };
+        match progress {
+            Progress::Read { done, of } => self.tell_stage("reading usage", done, of),
+            Progress::Issued { done, of } => self.tell_stage("issuing invoices", done, of),
+        }
+    }
+
+    pub(super) fn tell_stage(&self, stage: &'static str, done: usize, of: usize) {
         if let Some(bar) = &self.bar {
             bar.set_message(stage);
             bar.set_length(of as u64);

@@ -8,6 +8,7 @@ mod caps;
 mod command;
 mod consolidated;
 mod deployment;
+mod documents;
 mod drills;
 mod golden;
 mod histories;

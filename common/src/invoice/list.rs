@@ -1,7 +1,11 @@
 //! Reading invoices, in the actor's scope: a tenant sees those that it owes, and those of every
 //! tenant below it.
 
-use sqlx::{Row as _, any::AnyRow};
+use sqlx::{
+    Any, AnyConnection, Row as _,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
 
 use super::{
     BilledUsage, Invoice, InvoiceContent, InvoiceStatus, Section,
@@ -30,18 +34,18 @@ pub struct InvoiceFilter {
 
 /// Invoices of a side within a time, for exports.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct InvoiceSpan {
+pub struct InvoiceSpan {
     /// Issued by this tenant.
-    pub(crate) issuer: Option<TenantId>,
+    pub issuer: Option<TenantId>,
     /// Owed by this tenant.
-    pub(crate) tenant: Option<TenantId>,
+    pub tenant: Option<TenantId>,
     /// True: owed by anybody below that tenant as well, and never void.
-    pub(crate) subtree: bool,
+    pub subtree: bool,
     /// The time.
-    pub(crate) window: Window,
+    pub window: Window,
     /// True: their period starts in it, or they were finalized in it if they have none; void ones are
     /// left out. False: they were finalized in it.
-    pub(crate) by_period: bool,
+    pub by_period: bool,
 }
 
 /// Usage that an invoice bills.
@@ -63,6 +67,17 @@ pub struct BilledInvoice {
 
 /// Invoices whose usage is read at once.
 const PAGE_ROWS: i64 = 1_000;
+
+/// The condition of a span, and of what is behind a place.
+macro_rules! in_span {
+    () => {
+        "JOIN tenants ON tenants.id = tenant_id WHERE path >= $1 AND path < $2 AND seq > $3 \
+         AND ($4 = '' OR tenant_id = $4) AND ($5 = '' OR issuer_id = $5) \
+         AND (CAST($6 AS BIGINT) = 0 OR invoices.status <> 'void') \
+         AND CASE WHEN CAST($6 AS BIGINT) = 1 THEN COALESCE(period_start, finalized_at) ELSE finalized_at END >= $7 \
+         AND CASE WHEN CAST($6 AS BIGINT) = 1 THEN COALESCE(period_start, finalized_at) ELSE finalized_at END < $8"
+    };
+}
 
 impl Store {
     /// An invoice.
@@ -118,40 +133,51 @@ impl Store {
 
     /// Invoices of a span, oldest first, from behind a place on: at most `limit`, and the place behind
     /// them.
-    pub(crate) async fn invoices_in(
+    pub async fn invoices_in(
         &self,
         span: &InvoiceSpan,
         after: i64,
         limit: u32,
     ) -> Result<(Vec<Invoice>, Option<i64>), StoreError> {
         let mut connection = self.pool.acquire().await?;
-        let paths = PathRange::within(&mut connection, self.acting.scope, span.tenant).await?;
-        let text = |tenant: Option<TenantId>| tenant.map(|tenant| tenant.to_string()).unwrap_or_default();
-        let rows = sqlx::query(select_invoices!(
-            "JOIN tenants ON tenants.id = tenant_id WHERE path >= $1 AND path < $2 AND seq > $3 \
-             AND ($4 = '' OR tenant_id = $4) AND ($5 = '' OR issuer_id = $5) \
-             AND (CAST($6 AS BIGINT) = 0 OR invoices.status <> 'void') \
-             AND CASE WHEN CAST($6 AS BIGINT) = 1 THEN COALESCE(period_start, finalized_at) ELSE finalized_at END >= $7 \
-             AND CASE WHEN CAST($6 AS BIGINT) = 1 THEN COALESCE(period_start, finalized_at) ELSE finalized_at END < $8 \
-             ORDER BY seq LIMIT $9"
-        ))
-        .bind(paths.from)
-        .bind(paths.before)
-        .bind(after)
-        .bind(text(span.tenant.filter(|_| !span.subtree)))
-        .bind(text(span.issuer))
-        .bind(i64::from(span.by_period))
-        .bind(span.window.start.0)
-        .bind(span.window.end.0)
-        .bind(i64::from(limit))
-        .fetch_all(&mut *connection)
-        .await?;
+        let statement = concat!(select_invoices!(in_span!()), " ORDER BY seq LIMIT $9");
+        let query = self.bind_span(&mut connection, sqlx::query(statement), span, after).await?;
+        let rows = query.bind(i64::from(limit)).fetch_all(&mut *connection).await?;
         let next = match rows.last() {
             Some(last) if rows.len() >= limit as usize => Some(last.try_get("seq")?),
             _ => None,
         };
         let invoices: Result<Vec<_>, StoreError> = rows.iter().map(rows::read).collect();
         Ok((invoices?, next))
+    }
+
+    /// Number of the invoices of a span.
+    pub async fn count_invoices_in(&self, span: &InvoiceSpan) -> Result<i64, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let statement = concat!("SELECT COUNT(*) AS invoices FROM invoices ", in_span!());
+        let query = self.bind_span(&mut connection, sqlx::query(statement), span, 0).await?;
+        Ok(query.fetch_one(&mut *connection).await?.try_get("invoices")?)
+    }
+
+    /// Binds the parameters of the condition of a span.
+    async fn bind_span<'q>(
+        &self,
+        connection: &mut AnyConnection,
+        query: Query<'q, Any, AnyArguments>,
+        span: &InvoiceSpan,
+        after: i64,
+    ) -> Result<Query<'q, Any, AnyArguments>, StoreError> {
+        let paths = PathRange::within(connection, self.acting.scope, span.tenant).await?;
+        let text = |tenant: Option<TenantId>| tenant.map(|tenant| tenant.to_string()).unwrap_or_default();
+        Ok(query
+            .bind(paths.from)
+            .bind(paths.before)
+            .bind(after)
+            .bind(text(span.tenant.filter(|_| !span.subtree)))
+            .bind(text(span.issuer))
+            .bind(i64::from(span.by_period))
+            .bind(span.window.start.0)
+            .bind(span.window.end.0))
     }
 
     /// Usage that an invoice bills.

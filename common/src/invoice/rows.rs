@@ -17,7 +17,7 @@ use crate::{
 };
 
 macro_rules! select_invoices {
-    ($rest:literal) => {
+    ($rest:expr) => {
         concat!(
             "SELECT invoices.seq, invoices.id, number, issuer_id, tenant_id, invoices.kind, invoices.status, currency, \
              period_start, period_end, part, total, credit_used, open, finalized_at, due_at, content FROM invoices ",

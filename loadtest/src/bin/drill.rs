@@ -20,7 +20,7 @@ use loadtest::{
 #[derive(Debug, Parser)]
 #[command(
     name = "drill",
-    after_help = "Examples:\n  make drill\n  make drill NAME=gateway-kill9 N=5\n  make drill NAME=broker-down ARGS=--short\n  make drill NAME=outage ARGS='--rate 5000 --away 60'\n  make drill NAME=list"
+    after_help = "Examples:\n  make drill\n  make drill NAME=gateway-kill9 N=5\n  make drill NAME=broker-down ARGS=--short\n  make drill NAME=close-month N=1 ARGS=--documents\n  make drill NAME=outage ARGS='--rate 5000 --away 60'\n  make drill NAME=list"
 )]
 struct Arguments {
     /// The drill to run; `list` shows them; all of them if none is named.
@@ -31,6 +31,9 @@ struct Arguments {
     /// Outages of seconds instead of up to a minute.
     #[arg(long)]
     short: bool,
+    /// Make the documents of all invoices, too, in the drill `close-month`.
+    #[arg(long)]
+    documents: bool,
     /// Requests per second of the drill `outage`, instead of its own number.
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(100..=100_000))]
     rate: Option<u32>,
@@ -56,6 +59,7 @@ async fn main() -> ExitCode {
         return cli::fail(&*Box::<dyn std::error::Error>::from(unknown));
     }
     let times = if arguments.short { Times::SHORT } else { Times::FULL };
+    let times = if arguments.documents { times.with_documents() } else { times };
     let times = arguments.rate.map_or(times, |rate| times.at_rate(rate));
     let times = arguments.away.map_or(times, |seconds| times.away_for(Duration::from_secs(seconds.into())));
     let mut all_ok = true;

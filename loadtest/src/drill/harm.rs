@@ -45,6 +45,8 @@ pub struct Times {
     pub(super) reload_interval: Duration,
     /// Tenants whose month is closed.
     pub(super) tenants: u32,
+    /// True if the documents of the month are made, too.
+    pub(super) with_documents: bool,
     /// An outage that is measured.
     pub(super) outage: OutageTiming,
 }
@@ -62,6 +64,7 @@ impl Times {
         reloads_per_upgrade: 40,
         reload_interval: Duration::from_millis(270),
         tenants: 10_000,
+        with_documents: false,
         outage: OutageTiming {
             rate: 10_000,
             undisturbed: Duration::from_mins(1),
@@ -82,6 +85,7 @@ impl Times {
         reloads_per_upgrade: 12,
         reload_interval: Duration::from_millis(400),
         tenants: 200,
+        with_documents: false,
         // Rings small enough to be full within seconds, and a spool that then lasts for more than a
         // minute.
         outage: OutageTiming {
@@ -96,6 +100,12 @@ impl Times {
     #[must_use]
     pub fn at_rate(self, per_second: u32) -> Self {
         Self { outage: OutageTiming { rate: per_second, ..self.outage }, ..self }
+    }
+
+    /// Returns the times with the documents of a closed month.
+    #[must_use]
+    pub const fn with_documents(self) -> Self {
+        Self { with_documents: true, ..self }
     }
 
     /// Returns the times with another length of the measured outage.

@@ -28,7 +28,7 @@ mod upgrade;
 mod upstream_faults;
 
 pub use billing_kill9::closing::Closing;
-pub use close_month::figures::MonthFigures;
+pub use close_month::{documents::DocumentFigures, figures::MonthFigures};
 pub use error::DrillError;
 pub use harm::Times;
 pub use limits_fleet::phase::LimitPhase;

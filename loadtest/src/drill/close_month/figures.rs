@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::documents::DocumentFigures;
+
 /// Time and memory that the close of the month took.
 #[derive(Debug, Clone, Serialize)]
 pub struct MonthFigures {
@@ -15,4 +17,7 @@ pub struct MonthFigures {
     pub rollups: i64,
     /// Most memory of `billing run`, in MiB.
     pub peak_rss_mib: f64,
+    /// Figures of the documents, if they were made.
+    #[serde(flatten)]
+    pub documents: Option<DocumentFigures>,
 }
