@@ -127,7 +127,8 @@ pub(super) async fn execute(arguments: &DocumentsArguments, environment: &Enviro
     match arguments.output {
         Output::Json => print(&(serde_json::to_string_pretty(&written)? + "\n"))?,
         Output::Table => {
-            let (count, folder) = (grouped(i128::try_from(written.documents).unwrap_or(i128::MAX)), arguments.folder.display());
+            let (count, folder) =
+                (grouped(i128::try_from(written.documents).unwrap_or(i128::MAX)), arguments.folder.display());
             print(&format!("{count} documents in {folder}\n"))?;
         }
     }

@@ -3,6 +3,8 @@
 //! An event is only a reason to ask: what the provider says now is taken over, so events may come twice,
 //! late, in any order, or before the answer to our own request.
 
+use std::collections::HashSet;
+
 use common::{
     id::PaymentAttemptId,
     payment::{NewProviderEvent, PaymentAttempt},
@@ -17,7 +19,7 @@ use super::{
     providers::Providers,
 };
 
-/// Events that one look handles.
+/// Events that are read at once.
 const OPEN_AT_ONCE: u32 = 200;
 
 /// The reason for which an event was not handled; it is tried again.
@@ -43,24 +45,35 @@ pub async fn handle(
     Ok(store.finish_provider_event(event, &outcome, now).await?)
 }
 
-/// Handles events that came before `until` and were not handled then.
+/// Handles events that came before `until` and were not handled then. Those of an issuer whose provider
+/// does not answer wait for the next look.
 pub async fn handle_open(store: &Store, providers: &Providers, until: Micros, now: Micros) -> Result<u32, StoreError> {
-    let mut handled = 0;
-    for kept in store.open_provider_events(until, OPEN_AT_ONCE).await? {
-        let Some(provider) = providers.of(kept.event.issuer) else { continue };
-        match handle(store, provider.as_ref(), &kept.event, now).await {
-            Ok(()) => handled += 1,
-            // The others would fail as well.
-            Err(EventError::Store(error)) if error.is_unreachable() => return Err(error),
-            Err(EventError::Store(error)) => {
-                tracing::error!(event = "provider_event_not_handled", id = kept.event.id, %error);
-            }
-            Err(EventError::Provider(error)) => {
-                tracing::warn!(event = "provider_event_waits", id = kept.event.id, %error);
+    let (mut handled, mut silent, mut last) = (0, HashSet::new(), None);
+    loop {
+        let page = store.open_provider_events(until, last.as_ref(), OPEN_AT_ONCE).await?;
+        for kept in &page {
+            let issuer = kept.event.issuer;
+            let Some(provider) = providers.of(issuer).filter(|_| !silent.contains(&issuer)) else { continue };
+            match handle(store, provider.as_ref(), &kept.event, now).await {
+                Ok(()) => handled += 1,
+                // The others would fail as well.
+                Err(EventError::Store(error)) if error.is_unreachable() => return Err(error),
+                Err(EventError::Store(error)) => {
+                    tracing::error!(event = "provider_event_not_handled", id = kept.event.id, %error);
+                }
+                Err(EventError::Provider(error)) => {
+                    tracing::warn!(event = "provider_event_waits", id = kept.event.id, %error);
+                    if matches!(error, ProviderError::Silent { .. }) {
+                        silent.insert(issuer);
+                    }
+                }
             }
         }
+        match page.into_iter().next_back() {
+            Some(next) => last = Some(next),
+            None => return Ok(handled),
+        }
     }
-    Ok(handled)
 }
 
 async fn outcome(

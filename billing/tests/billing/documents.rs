@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use common::{invoice::InvoiceFilter, store::PageRequest};
+use common::{
+    invoice::InvoiceFilter,
+    store::{PageRequest, Store},
+};
 use serde_json::Value;
 
 use crate::{
@@ -46,7 +49,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[tokio::test]
 async fn every_invoice_of_a_time_becomes_a_file_and_another_run_the_same_bytes() {
     let deployment = invoiced().await;
-    let (store, root) = deployment.store().await;
+    let store = Store::open(&deployment.url()).await.unwrap();
     let page = store.invoices(InvoiceFilter::default(), PageRequest { after: None, limit: 10 }).await.unwrap();
     store.close().await;
     assert_eq!(page.items.len(), 2);
@@ -59,7 +62,10 @@ async fn every_invoice_of_a_time_becomes_a_file_and_another_run_the_same_bytes()
     let mut wanted: Vec<PathBuf> = page
         .items
         .iter()
-        .map(|invoice| deployment.path("out").join(root.to_string()).join(format!("{}.pdf", invoice.number)))
+        .map(|invoice| {
+            let file = format!("{}/{}.pdf", invoice.issuer, invoice.number);
+            deployment.path("out").join(file)
+        })
         .collect();
     wanted.sort();
     assert_eq!(written, wanted);

@@ -1,7 +1,10 @@
 //! Mail: handed to a real SMTP server that takes it, refuses it, delays it and breaks off.
 
+use std::process::Command;
+
 use common::{
     api::invoice::{NewInvoiceBody, NewLineBody},
+    branding::{Branding, Contact},
     id::{InvoiceId, TenantId},
     invoice::{BillingDetails, Finalized, NewCreditNote},
     mail::{Language, MailPurpose, MailSettings},
@@ -9,6 +12,7 @@ use common::{
     outbox::{Message, MessageFilter, MessageState},
     payment::NewPayment,
     store::{PageRequest, Store},
+    tenant::{TenantKind, lifecycle::NewTenant},
     time::{Clock as _, Micros, SystemClock},
 };
 use serde_json::Value;
@@ -309,3 +313,41 @@ async fn invoices_credit_notes_and_receipts_are_attached_as_pdf_and_go_out_witho
         assert_eq!(files, if is_attached { 3 } else { 0 });
     }
 }
+
+#[tokio::test]
+async fn mail_of_a_reseller_comes_in_its_name_and_colour_and_is_answered_to_it() {
+    let server = Smtp::start().unwrap();
+    let deployment = with_mail(server.port(), "tls: none, reply_to: help@example.com");
+    let (store, root) = deployment.store().await;
+    let now = SystemClock.now();
+    let reseller = NewTenant {
+        parent: Some(root),
+        kind: TenantKind::Reseller,
+        name: "Partner".into(),
+        zone: "UTC".parse().unwrap(),
+        plan: None,
+    };
+    let reseller = store.create_tenant(&reseller, now).await.unwrap().id;
+    let details = BillingDetails { legal_name: Some("Partner, Söhne & Co".into()), ..BillingDetails::default() };
+    store.set_billing_details(reseller, &details, now).await.unwrap();
+    let contact = Contact { email: Some("rechnung@partner.example".into()), ..Contact::default() };
+    let branding = Branding { colour: Some("#7c2d12".into()), contact: Some(contact), ..Branding::default() };
+    store.set_branding(reseller, &branding, now).await.unwrap();
+    let tenant = buyer(&store, reseller, "billing@acme.example").await;
+    let _process = deployment.serve().await;
+    invoice(&store, reseller, tenant).await;
+    eventually("it has come", async || taken(&server).len() == 1).await;
+    let (_, raw) = taken(&server).remove(0);
+    let from = raw.split_once("From: ").unwrap().1.split_once("Reply-To").unwrap().0;
+    assert!(from.contains("<billing@example.com>") && !from.contains("Example Billing"), "{from}");
+    assert_eq!(header(&raw, "Reply-To"), "rechnung@partner.example");
+    let parsed = Command::new("python3").args(["-c", NAME_OF_SENDER, &raw]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&parsed.stdout).trim(), "Partner, Söhne & Co", "{parsed:?}");
+    // Long lines are broken with `=` on their way.
+    let html = raw.replace("=\r\n", "").replace("=\n", "");
+    assert!(html.contains("#7c2d12") && html.contains("rechnung@partner.example"), "{html}");
+}
+
+/// Prints the name of a mail's sender, as a mail program would show it.
+const NAME_OF_SENDER: &str = "import email, email.policy, sys; \
+    print(email.message_from_string(sys.argv[1], policy=email.policy.default)['From'].addresses[0].display_name)";

@@ -100,12 +100,24 @@ impl Store {
         write.commit().await
     }
 
-    /// Events that came before `until` and were not handled, oldest first.
-    pub async fn open_provider_events(&self, until: Micros, limit: u32) -> Result<Vec<ProviderEvent>, StoreError> {
+    /// Events that came before `until` and were not handled, oldest first, from behind an event on; a
+    /// page of them.
+    pub async fn open_provider_events(
+        &self,
+        until: Micros,
+        after: Option<&ProviderEvent>,
+        limit: u32,
+    ) -> Result<Vec<ProviderEvent>, StoreError> {
+        let place = |kept: &ProviderEvent| (kept.received_at.0, kept.event.issuer.to_string(), kept.event.id.clone());
+        let (received_at, issuer, id) = after.map_or_else(|| (i64::MIN, String::new(), String::new()), place);
         let rows = sqlx::query(select_events!(
-            "WHERE handled_at IS NULL AND received_at <= $1 ORDER BY received_at, id LIMIT $2"
+            "WHERE handled_at IS NULL AND received_at <= $1 AND (received_at, issuer_id, id) > ($2, $3, $4) \
+             ORDER BY received_at, issuer_id, id LIMIT $5"
         ))
         .bind(until.0)
+        .bind(received_at)
+        .bind(issuer)
+        .bind(id)
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await?;

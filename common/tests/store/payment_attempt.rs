@@ -131,10 +131,20 @@ async fn event_is_kept_once_and_handled_until_it_was(fixture: Fixture) {
     };
     assert!(store.keep_provider_event(&event, NOW).await.unwrap());
     assert!(store.keep_provider_event(&event, NOW.plus_seconds(9)).await.unwrap(), "it was not handled");
-    let open = store.open_provider_events(NOW, 9).await.unwrap();
-    assert_eq!((open.len(), &open[0].event, open[0].received_at), (1, &event, NOW));
+    let second = NewProviderEvent { id: "Evt_0".into(), ..event.clone() };
+    assert!(store.keep_provider_event(&second, NOW).await.unwrap());
+    let open = store.open_provider_events(NOW, None, 1).await.unwrap();
+    let rest = store.open_provider_events(NOW, open.first(), 9).await.unwrap();
+    let mut ids: Vec<_> = open.iter().chain(&rest).map(|kept| kept.event.id.as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!((open.len(), ids), (1, vec!["Evt_0", "evt_1"]), "each page goes on where the last one ended");
+    assert_eq!(store.open_provider_events(NOW, rest.last(), 9).await.unwrap(), []);
+    assert!(open.iter().chain(&rest).all(|kept| kept.received_at == NOW), "the first time counts");
+    store.finish_provider_event(&second, "nothing follows", NOW).await.unwrap();
+    let open = store.open_provider_events(NOW, None, 9).await.unwrap();
+    assert_eq!((open.len(), &open[0].event), (1, &event));
     store.finish_provider_event(&event, "nothing follows", NOW).await.unwrap();
-    assert_eq!(store.open_provider_events(NOW, 9).await.unwrap(), []);
+    assert_eq!(store.open_provider_events(NOW, None, 9).await.unwrap(), []);
     assert!(!store.keep_provider_event(&event, NOW).await.unwrap());
 }
 

@@ -5,6 +5,7 @@
 
 mod attachment;
 mod format;
+mod issuer;
 mod letter;
 pub mod preview;
 mod sample;
@@ -20,6 +21,7 @@ use common::{
     store::Store,
     time::Micros,
 };
+pub use issuer::MailIssuer;
 pub use letter::Letter;
 use lettre::message::Mailbox;
 pub use smtp::{MailServerError, Smtp};
@@ -98,9 +100,13 @@ impl MailDeliverer {
                 Err(error) => Outcome::Failed(error.to_string()),
             };
         };
+        let issuer = match MailIssuer::of(&self.store, message.tenant, &body).await {
+            Ok(issuer) => issuer,
+            Err(error) => return Outcome::Failed(error.to_string()),
+        };
         let templates: Arc<Templates> = self.templates.current();
         let language = body.language.unwrap_or(self.language);
-        let letter = match templates.letter(&body, language) {
+        let letter = match templates.letter(&body, &issuer, language) {
             Ok(letter) => letter,
             // A template can be mended.
             Err(error) => return Outcome::Failed(error.to_string()),
@@ -114,7 +120,7 @@ impl MailDeliverer {
                 None
             }
         };
-        match letter.to_mail((&self.envelope, &address), message, body.mail.purpose(), attached) {
+        match letter.to_mail((&self.envelope.of_issuer(&issuer), &address), message, body.mail.purpose(), attached) {
             Ok(mail) => self.smtp.send(mail).await,
             Err(error) => Outcome::Refused(error),
         }
@@ -125,6 +131,12 @@ impl Envelope {
     /// That of the settings.
     pub fn of(config: &MailConfig) -> Self {
         Self { from: config.from.clone(), reply_to: config.reply_to.clone(), unsubscribe: config.unsubscribe.clone() }
+    }
+
+    /// The envelope of an issuer's mail.
+    fn of_issuer(&self, issuer: &MailIssuer) -> Self {
+        let (from, reply_to) = (issuer.sender(&self.from), issuer.reply_to(self.reply_to.as_ref()));
+        Self { from, reply_to, unsubscribe: self.unsubscribe.clone() }
     }
 
     /// Address at which people refuse mail of this purpose. Who owes money gets the mail about

@@ -1,11 +1,14 @@
 //! Samples: mail that templates are tried and shown with.
 
 use common::{
+    branding::{Branding, Contact},
     event::EventType,
     mail::{Language, MailBody, MailKind},
     time::Micros,
 };
 use serde_json::{Value, json};
+
+use super::MailIssuer;
 
 /// 2026-11-30T08:00:00Z.
 const AT: Micros = Micros(1_796_025_600_000_000);
@@ -23,6 +26,14 @@ pub(super) fn sample(kind: MailKind, language: Language) -> MailBody {
         at: AT,
         data,
     }
+}
+
+/// The issuer of samples, with everything that templates may name.
+pub(super) fn sample_issuer() -> MailIssuer {
+    let (phone, email) = (Some("+44 20 7946 0000".into()), Some("billing@api.example".into()));
+    let contact = Contact { phone, email, ..Contact::default() };
+    let footer = vec!["Example API Ltd, London".into()];
+    MailIssuer::new("Example API".into(), false, &Branding { contact: Some(contact), footer, ..Branding::default() })
 }
 
 fn told(kind: MailKind) -> (EventType, Value) {

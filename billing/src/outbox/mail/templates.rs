@@ -14,7 +14,11 @@ use std::{
 use common::mail::{Language, MailBody, MailKind};
 use minijinja::{Environment, Error, UndefinedBehavior, Value, context, value::Serde};
 
-use super::{Letter, format::add_filters, sample::sample};
+use super::{
+    Letter, MailIssuer,
+    format::add_filters,
+    sample::{sample, sample_issuer},
+};
 
 /// Largest file of a template, in bytes.
 const FILE_MAX_BYTES: u64 = 256 * 1024;
@@ -122,7 +126,7 @@ impl Templates {
         }
         for language in Language::ALL {
             for kind in MailKind::ALL {
-                templates.letter(&sample(*kind, *language), *language)?;
+                templates.letter(&sample(*kind, *language), &sample_issuer(), *language)?;
             }
         }
         Ok(templates)
@@ -146,10 +150,10 @@ impl Templates {
         Ok(environment)
     }
 
-    /// Writes a letter.
-    pub fn letter(&self, body: &MailBody, language: Language) -> Result<Letter, TemplateError> {
+    /// Writes a letter in the name of an issuer.
+    pub fn letter(&self, body: &MailBody, issuer: &MailIssuer, language: Language) -> Result<Letter, TemplateError> {
         let name = format!("{}.txt", body.mail);
-        let text = self.render(&name, body, language)?;
+        let text = self.render(&name, (body, issuer), language)?;
         let subject_missing = || TemplateError::Fault {
             file: self.place(language, &name),
             line: 1,
@@ -158,17 +162,23 @@ impl Templates {
         let (first, rest) = text.split_once('\n').ok_or_else(subject_missing)?;
         let subject = first.trim().strip_prefix("Subject:").map(str::trim).filter(|subject| !subject.is_empty());
         let subject = subject.ok_or_else(subject_missing)?.to_owned();
-        let html = self.render(&format!("{}.html", body.mail), body, language)?;
+        let html = self.render(&format!("{}.html", body.mail), (body, issuer), language)?;
         Ok(Letter { subject, text: rest.trim_start().to_owned(), html })
     }
 
-    fn render(&self, name: &str, body: &MailBody, language: Language) -> Result<String, TemplateError> {
+    fn render(
+        &self,
+        name: &str,
+        (body, issuer): (&MailBody, &MailIssuer),
+        language: Language,
+    ) -> Result<String, TemplateError> {
         let missing =
             || TemplateError::Unreadable { file: self.place(language, name), reason: "it is not there".into() };
         let environment = self.languages.get(&language).ok_or_else(missing)?;
         let template = environment.get_template(name).map_err(|error| self.fault(language, name, &error))?;
         let values = context! {
             tenant => body.tenant_name.as_str(),
+            issuer => Value::from(Serde(issuer)),
             zone => body.zone.as_str(),
             at => body.at.to_string(),
             data => Value::from(Serde(&body.data)),
@@ -275,7 +285,7 @@ mod tests {
     }
 
     fn invoice(language: Language) -> Letter {
-        Templates::load(None).unwrap().letter(&sample(MailKind::Invoice, language), language).unwrap()
+        Templates::load(None).unwrap().letter(&sample(MailKind::Invoice, language), &sample_issuer(), language).unwrap()
     }
 
     #[test]
@@ -294,7 +304,7 @@ mod tests {
     fn names_of_tenants_are_text_in_html() {
         let mut body = sample(MailKind::UsageThreshold, Language::En);
         body.tenant_name = "<script>alert(1)</script>".into();
-        let letter = Templates::load(None).unwrap().letter(&body, Language::En).unwrap();
+        let letter = Templates::load(None).unwrap().letter(&body, &sample_issuer(), Language::En).unwrap();
         assert!(letter.html.contains("&lt;script&gt;") && !letter.html.contains("<script>"), "{}", letter.html);
         assert!(letter.text.contains("<script>"));
     }
@@ -304,9 +314,11 @@ mod tests {
         let folder =
             folder(&[("de/invoice.txt", "Subject: Ihre {{ data.number }}\n\nBitte {{ data.open | amount }}.\n")]);
         let templates = Templates::load(Some(folder.path())).unwrap();
-        let letter = templates.letter(&sample(MailKind::Invoice, Language::De), Language::De).unwrap();
+        let letter =
+            templates.letter(&sample(MailKind::Invoice, Language::De), &sample_issuer(), Language::De).unwrap();
         assert_eq!((letter.subject.as_str(), letter.text.as_str()), ("Ihre INV-000042", "Bitte 1.234,50."));
-        let english = templates.letter(&sample(MailKind::Invoice, Language::En), Language::En).unwrap();
+        let english =
+            templates.letter(&sample(MailKind::Invoice, Language::En), &sample_issuer(), Language::En).unwrap();
         assert_eq!(english, invoice(Language::En));
     }
 
@@ -336,8 +348,13 @@ mod tests {
         let folder = folder(&[("en/invoice.txt", "Subject: one\n\na\n")]);
         let file = folder.path().join("en/invoice.txt");
         let templates = TemplateFolder::open(Some(folder.path().to_owned())).unwrap();
-        let subject =
-            || templates.current().letter(&sample(MailKind::Invoice, Language::En), Language::En).unwrap().subject;
+        let subject = || {
+            templates
+                .current()
+                .letter(&sample(MailKind::Invoice, Language::En), &sample_issuer(), Language::En)
+                .unwrap()
+                .subject
+        };
         assert_eq!(subject(), "one");
         std::fs::write(&file, "Subject: {{ broken\n").unwrap();
         assert_eq!(subject(), "one");

@@ -150,8 +150,34 @@ async fn event_that_cannot_be_finished_keeps_no_other_from_being_handled() {
     let odd = "CREATE TRIGGER odd BEFORE UPDATE ON provider_events WHEN NEW.id = 'evt_1' BEGIN SELECT RAISE(ABORT, 'odd'); END";
     fixture.execute(odd.into()).await;
     assert_eq!(handle_open(&fixture.store, &fixture.providers, now, now).await.unwrap(), 1);
-    let open = fixture.store.open_provider_events(now, 10).await.unwrap();
+    let open = fixture.store.open_provider_events(now, None, 10).await.unwrap();
     assert_eq!(open.iter().map(|kept| kept.event.id.as_str()).collect::<Vec<_>>(), ["evt_1"]);
     fixture.execute("DROP TRIGGER odd".into()).await;
     assert_eq!(handle_open(&fixture.store, &fixture.providers, now, now).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn events_that_never_end_keep_no_newer_one_from_being_handled() {
+    let fixture = Fixture::open().await;
+    let now = SystemClock.now();
+    for number in 0..=200 {
+        let (id, object) = (format!("evt_{number}"), json!({ "id": "cs_unknown", "setup_intent": "seti_unknown" }));
+        let kind = "checkout.session.completed".to_owned();
+        let body = json!({ "id": id, "type": kind, "data": { "object": object } }).to_string();
+        let event = NewProviderEvent { provider: "stripe".into(), issuer: fixture.root, id, kind, body };
+        assert!(fixture.store.keep_provider_event(&event, now.plus_seconds(-9)).await.unwrap());
+    }
+    let body = json!({ "id": "evt_new", "type": "odd", "data": { "object": {} } }).to_string();
+    let event = NewProviderEvent {
+        provider: "stripe".into(),
+        issuer: fixture.root,
+        id: "evt_new".into(),
+        kind: "odd".into(),
+        body,
+    };
+    assert!(fixture.store.keep_provider_event(&event, now).await.unwrap());
+    assert_eq!(handle_open(&fixture.store, &fixture.providers, now, now).await.unwrap(), 1);
+    let open = fixture.store.open_provider_events(now, None, 500).await.unwrap();
+    assert_eq!(open.len(), 201);
+    assert!(open.iter().all(|kept| kept.event.id != "evt_new"));
 }
