@@ -1,7 +1,7 @@
 //! `billing documents`: writes the PDFs of invoices into a folder.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -158,13 +158,13 @@ async fn write_all(
     let report = ProgressReport::new();
     let of = usize::try_from(store.count_invoices_in(&span).await?).unwrap_or_default();
     let mut written = Written::default();
-    let mut brandings = HashMap::new();
+    let mut brandings: HashMap<TenantId, Arc<Branding>> = HashMap::new();
     let mut after = 0;
     loop {
         let (invoices, next) = store.invoices_in(&span, after, PAGE_ROWS).await?;
         for invoice in &invoices {
-            if !brandings.contains_key(&invoice.issuer) {
-                brandings.insert(invoice.issuer, Arc::new(store.branding(invoice.issuer).await?));
+            if let Entry::Vacant(unknown) = brandings.entry(invoice.issuer) {
+                unknown.insert(Arc::new(store.branding(invoice.issuer).await?));
                 make_folder(&folder_of(&arguments.folder, invoice.issuer))?;
             }
         }

@@ -3,11 +3,11 @@
 use common::{
     id::{InvoiceId, TenantId},
     invoice::{
-        BillingDetails, Invoice, InvoiceFilter, InvoiceLine, NewCreditNote,
+        Address, BillingDetails, Invoice, InvoiceFilter, InvoiceLine, NewCreditNote,
         tax::{TaxRule, Treatment},
     },
     store::{PageRequest, Store},
-    tenant::TenantKind,
+    tenant::{TenantKind, TenantUpdate},
 };
 use serde_json::Value;
 
@@ -213,4 +213,59 @@ async fn tenant_that_is_paid_for_no_more_has_bills_of_its_own_again() {
     let of_root = InvoiceFilter { issuer: Some(group.root), ..InvoiceFilter::default() };
     assert_eq!(group.store.invoices(of_root, ALL).await.unwrap().items.len(), invoices.len());
     clean(&deployment).await;
+}
+
+/// Sides of an invoice as the norm of electronic invoices asks for them.
+fn side(name: &str, tax_id: &str) -> BillingDetails {
+    BillingDetails {
+        legal_name: Some(name.into()),
+        address: Some(Address {
+            lines: vec!["Hauptstraße 1".into()],
+            postal_code: Some("10115".into()),
+            city: "Berlin".into(),
+            country: "DE".into(),
+        }),
+        email: Some("billing@example.com".into()),
+        tax_id: Some(tax_id.into()),
+        ..BillingDetails::default()
+    }
+}
+
+#[tokio::test]
+async fn paper_and_electronic_form_of_a_bill_for_several_name_each_of_them_and_keep_to_the_norms() {
+    let deployment = Deployment::new();
+    deployment.write_settings("127.0.0.1:0");
+    deployment.typeset_documents(60);
+    let group = group(&deployment).await;
+    let (now, tax) =
+        (instant("2026-03-21T00:00:00Z"), TaxRule { treatment: Treatment::Exclusive, percent: "19".parse().unwrap() });
+    let seller = side("Root GmbH", "DE123456788");
+    group.store.set_billing_details(group.root, &seller, now).await.unwrap();
+    let payer = BillingDetails { pays_for: group.units.into(), tax: Some(tax), ..side("Gruppe AG", "DE987654328") };
+    group.store.set_billing_details(group.payer, &payer, now).await.unwrap();
+    for (unit, name) in group.units.into_iter().zip(["Werk Nord", "Werk Süd"]) {
+        let update = TenantUpdate { name: Some(name.into()) };
+        group.store.update_tenant(unit, &update, None, now).await.unwrap();
+    }
+    let used = group.units.map(|unit| request(unit, "2026-03-25T00:00:00Z", 60));
+    book(&group.store, 0, used.into()).await;
+    run(&deployment, &["--now", "2026-04-02T12:00:00Z"]).await;
+    let of_payer = InvoiceFilter { tenant: Some(group.payer), ..InvoiceFilter::default() };
+    let invoices = group.store.invoices(of_payer, ALL).await.unwrap().items;
+    assert!(invoices.iter().any(|invoice| invoice.content.sections.len() == 3), "{invoices:?}");
+
+    let payer = group.payer.to_string();
+    let arguments = ["documents", "out", "--config", "billing.yaml", "--factur-x", "--tenant", &payer];
+    let made = deployment.run(&arguments).await;
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    let folder = deployment.path("out").join(group.root.to_string());
+    let files: Vec<_> = invoices.iter().map(|invoice| folder.join(format!("{}.pdf", invoice.number))).collect();
+    assert_eq!(servers::invoice_judge::faults(&files).unwrap(), [] as [String; 0]);
+    for (invoice, file) in invoices.iter().zip(&files) {
+        let said = std::process::Command::new("pdftotext").args(["-layout"]).arg(file).arg("-").output().unwrap();
+        let text = String::from_utf8(said.stdout).unwrap();
+        for section in &invoice.content.sections {
+            assert!(text.contains(&section.name), "{} is not in\n{text}", section.name);
+        }
+    }
 }

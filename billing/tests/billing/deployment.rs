@@ -64,6 +64,14 @@ impl Deployment {
         std::fs::write(self.path("billing.yaml"), settings).unwrap();
     }
 
+    /// Adds the program that typesets documents to the settings.
+    pub(crate) fn typeset_documents(&self, seconds: u32) {
+        let (file, program) = (self.path("billing.yaml"), servers::documents_program().unwrap());
+        let settings = std::fs::read_to_string(&file).unwrap();
+        let documents = format!("documents: {{ program: {}, timeout_seconds: {seconds} }}\n", program.display());
+        std::fs::write(file, settings + &documents).unwrap();
+    }
+
     /// The store, up to date, with the shipped plans and a root tenant of this id.
     pub(crate) async fn store(&self) -> (Store, TenantId) {
         let (store, _) = Store::open_and_migrate(&self.url()).await.unwrap();

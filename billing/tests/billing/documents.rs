@@ -17,11 +17,7 @@ use crate::{
 async fn invoiced() -> Deployment {
     let deployment = Deployment::new();
     deployment.write_settings("127.0.0.1:0");
-    let file = deployment.path("billing.yaml");
-    let program = servers::documents_program().unwrap();
-    let settings = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, format!("{settings}documents: {{ program: {}, timeout_seconds: 60 }}\n", program.display()))
-        .unwrap();
+    deployment.typeset_documents(60);
     let (store, root) = deployment.store().await;
     for name in ["Acme", "Globex"] {
         customer(&store, root, name, "UTC", "starter").await;

@@ -67,10 +67,7 @@ impl Fixture {
     }
 
     pub(super) async fn at_with_documents(deployment: Deployment, seconds: u32) -> Self {
-        let program = servers::documents_program().unwrap();
-        let settings = std::fs::read_to_string(deployment.path("billing.yaml")).unwrap();
-        let documents = format!("documents: {{ program: {}, timeout_seconds: {seconds} }}\n", program.display());
-        std::fs::write(deployment.path("billing.yaml"), settings + &documents).unwrap();
+        deployment.typeset_documents(seconds);
         Self::at(deployment).await
     }
 
