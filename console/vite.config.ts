@@ -29,7 +29,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     manifest: 'manifest.json',
-    rolldownOptions: { input: { console: 'console.html', portal: 'portal.html' } },
+    rolldownOptions: { input: { console: 'console.html', portal: 'portal.html', docs: 'docs.html' } },
   },
   server: {
     proxy: { '/v1': { target: process.env.TOLLGATE_API ?? 'http://127.0.0.1:8090' } },

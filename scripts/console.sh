@@ -13,11 +13,31 @@ packages() { # those of package-lock.json
   touch node_modules/.package-lock.json
 }
 
+# The API's page: one file, which its makers have built, with all that it needs inside. As a dependency it
+# would bring some 300 packages, of which none is used.
+scalar=1.76.0
+scalar_digest=pjqwnzmA9YK3ZX+IZSICMsywm4qI6HLSngR2py9H6TvFApHHuJjkTAd+gFJfnqJDzJuro8k7ji6JCtJ2U+Byng==
+reference() {
+  local place=node_modules/.scalar
+  [ -f "$place/$scalar" ] && return
+  rm -rf "$place" && mkdir -p "$place"
+  npm pack --silent --pack-destination "$place" "@scalar/api-reference@$scalar" >/dev/null
+  local archive="$place/scalar-api-reference-$scalar.tgz"
+  if [ "$(openssl dgst -sha512 -binary "$archive" | base64 -w0)" != "$scalar_digest" ]; then
+    echo "console.sh: $archive is not the file that this script names" >&2
+    exit 1
+  fi
+  tar -xzf "$archive" -C "$place" --strip-components=3 package/dist/browser/standalone.js
+  rm "$archive"
+  touch "$place/$scalar"
+}
+
 build() {
   if [ -f dist/manifest.json ] && [ -z "$(find src public ./*.html ./*.json ./*.ts ./*.js -newer dist/manifest.json -print -quit)" ]; then
     return
   fi
   packages
+  reference
   # Types come from the API's document: a member that changed breaks what uses it.
   npx openapi-typescript openapi.json -o src/lib/api/schema.d.ts >/dev/null
   npx svelte-check --tsconfig ./tsconfig.json --fail-on-warnings --output human

@@ -38,6 +38,7 @@ pub mod ledger;
 pub mod limit;
 pub mod listen;
 pub mod mail;
+pub mod member;
 pub mod money;
 pub mod name;
 pub mod origin;

@@ -15,6 +15,7 @@ use common::{
     api::problem::ProblemCode,
     id::{AdminKeyId, BankEntryId, InvoiceId, KeyId, PaymentId, TenantId},
     limit::LimitState,
+    mail::MailAddress,
     origin,
     store::StoreError,
     tenant::TenantStatus,
@@ -153,6 +154,18 @@ impl Access {
     /// The address that a request comes from, if known.
     fn address(&self, arrival: &Arrival<'_>) -> Option<IpAddr> {
         arrival.peer.map(|peer| origin::address(peer, arrival.headers, &self.trusted_proxies))
+    }
+
+    /// Counts a sign-in link that a client asks for, and refuses the next ones if there are too many.
+    pub(crate) fn admit_mailed_link(
+        &self,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+        to: &MailAddress,
+    ) -> Result<(), Problem> {
+        let client = peer.map(|peer| origin::address(peer, headers, &self.trusted_proxies));
+        let refuse = |refused| too_many(refused, &mut None, "too many links were asked for");
+        self.throttle.admit_link(client, to).map_err(refuse)
     }
 
     /// Refuses a request from an address with too many failed logins.

@@ -12,9 +12,16 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use common::{
     id::TenantId,
     limit::{Clock, LimitState, NANOS_PER_SECOND, Rate, RateCell},
+    mail::MailAddress,
     origin,
     plan::{RateLimit, RateWindow},
 };
+
+/// Sign-in links by mail from one client: a few, and one a minute from then on.
+const LINKS_OF_CLIENT: RateLimit = RateLimit { limit: 60, burst: 10 };
+
+/// Sign-in links to one address of mail.
+const LINKS_TO_ADDRESS: RateLimit = RateLimit { limit: 12, burst: 3 };
 
 /// Most callers with a cell of their own; further callers share one cell.
 const CALLERS_MOST: usize = 50_000;
@@ -29,6 +36,10 @@ pub(super) struct Throttle {
     tenants: Cells<Option<TenantId>>,
     /// Failed logins from an address that may have been guesses.
     guesses: Cells<IpAddr>,
+    /// Links that a client has asked for.
+    links_of_clients: Cells<Option<IpAddr>>,
+    /// Links to an address of mail, by whomever.
+    links_to_addresses: Cells<MailAddress>,
 }
 
 /// The limit is reached. Nothing was debited.
@@ -53,8 +64,10 @@ impl Throttle {
     pub(super) fn new(tenants: RateLimit, guesses: RateLimit, clock: Clock) -> Self {
         Self {
             clock,
-            tenants: Cells::new("admin-tenant-minute", tenants),
-            guesses: Cells::new("admin-credentials-minute", guesses),
+            tenants: Cells::new("admin-tenant-minute", RateWindow::Minute, tenants),
+            guesses: Cells::new("admin-credentials-minute", RateWindow::Minute, guesses),
+            links_of_clients: Cells::new("links-hour", RateWindow::Hour, LINKS_OF_CLIENT),
+            links_to_addresses: Cells::new("links-to-address-hour", RateWindow::Hour, LINKS_TO_ADDRESS),
         }
     }
 
@@ -64,6 +77,17 @@ impl Throttle {
             Some(full_at) => Ok(rate.state(full_at, now)),
             None => Err(TooMany::at(rate, cell, now)),
         })
+    }
+
+    /// Debits a sign-in link from a client to an address of mail, whether or not anybody knows it.
+    pub(super) fn admit_link(&self, client: Option<IpAddr>, to: &MailAddress) -> Result<(), TooMany> {
+        let now = self.clock.nanos();
+        let debit = |rate: &Rate, cell: &RateCell, now: u64| match cell.debit(rate, now) {
+            Some(_) => Ok(()),
+            None => Err(TooMany::at(rate, cell, now)),
+        };
+        self.links_of_clients.with(client.map(origin::subscriber), now, debit)?;
+        self.links_to_addresses.with(to.to_lowercase(), now, debit)
     }
 
     /// Checks that the address may try a credential.
@@ -91,8 +115,8 @@ impl TooMany {
 }
 
 impl<K: Eq + Hash> Cells<K> {
-    fn new(policy: &'static str, limit: RateLimit) -> Self {
-        let rate = Rate::new(policy, RateWindow::Minute, limit);
+    fn new(policy: &'static str, window: RateWindow, limit: RateLimit) -> Self {
+        let rate = Rate::new(policy, window, limit);
         Self { rate, of_callers: Mutex::default(), shared: RateCell::default() }
     }
 

@@ -27,6 +27,7 @@ mod keys;
 mod ledger;
 mod mail;
 mod me;
+mod members;
 mod observe;
 mod outbox;
 mod page;
@@ -213,11 +214,14 @@ fn routes_of_pages() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
     vec![
         ("/v1/sessions", post(sessions::sign_in).delete(sessions::sign_out_everywhere)),
         ("/v1/sessions/redeem", post(sessions::redeem)),
+        ("/v1/sessions/mail", post(sessions::mailed::mail)),
         ("/v1/sessions/ways", get(sessions::oidc::ways)),
         ("/v1/sessions/oidc", get(sessions::oidc::begin)),
         ("/v1/sessions/oidc/callback", get(sessions::oidc::callback)),
         ("/v1/sessions/current", get(sessions::current).delete(sessions::sign_out)),
         ("/v1/portal/sessions", post(sessions::link)),
+        ("/v1/tenants/{tenant}/members", get(members::list).put(members::replace)),
+        ("/v1/plan-simulations", post(invoices::simulations::run)),
         ("/v1/books", get(books::show)),
         ("/v1/books/audit", get(books::audit)),
         ("/v1/invoice-drafts", get(invoices::runs::drafts)),

@@ -7,6 +7,7 @@ use common::{
     api::{page::WholeListDocument, problem::ProblemCode, usage::RefusalsDocument},
     id::TenantId,
     time::{Micros, Window},
+    usage::refusals::RefusalGroups,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -33,6 +34,10 @@ pub(super) struct RefusalParameters {
     #[serde(default)]
     #[param(required = false)]
     subtree: bool,
+    /// Sums by tenant and reason; by reason unless stated.
+    #[serde(default)]
+    #[param(required = false)]
+    by_tenant: bool,
     /// Only hours that start at this instant or later; 30 days before `to` unless stated.
     #[serde(default, deserialize_with = "parameters::instant")]
     #[param(value_type = Option<String>, format = DateTime)]
@@ -45,8 +50,8 @@ pub(super) struct RefusalParameters {
 
 /// Report refusals by reason
 ///
-/// Requests that gateways answered by themselves, the most frequent reason first. None of them is
-/// billed.
+/// Requests that gateways answered by themselves, the most frequent reason first: at most 200 rows.
+/// Gateways count them by tenant and reason, not by key or route. None of them is billed.
 #[utoipa::path(
     get,
     operation_id = "refusals",
@@ -58,7 +63,7 @@ pub(super) struct RefusalParameters {
 pub(super) async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
-    Parameters(RefusalParameters { tenant, subtree, from, to }): Parameters<RefusalParameters>,
+    Parameters(RefusalParameters { tenant, subtree, by_tenant, from, to }): Parameters<RefusalParameters>,
 ) -> Result<Json<WholeListDocument<RefusalsDocument>>, Problem> {
     let refuse = |detail: &str| Problem::new(ProblemCode::ParameterInvalid, detail);
     let tenant = tenant.or(caller.principal.tenant);
@@ -68,6 +73,7 @@ pub(super) async fn list(
     if start >= end {
         return Err(refuse("from: has to be before `to`"));
     }
-    let sums = caller.store().refusals_by_reason(tenant, subtree, Window { start, end }).await?;
+    let groups = RefusalGroups { subtree, by_tenant };
+    let sums = caller.store().refusals_by_reason(tenant, groups, Window { start, end }).await?;
     Ok(Json(WholeListDocument::of(sums)))
 }

@@ -43,4 +43,6 @@ pub struct Services {
     pub settings: Arc<JobSettings>,
     /// Settings of console and portal.
     pub pages: PagesConfig,
+    /// True if members get links into the portal by mail.
+    pub mails_links: bool,
 }

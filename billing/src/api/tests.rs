@@ -48,6 +48,7 @@ impl Served {
             providers: crate::payment::Providers::default(),
             settings: Arc::default(),
             pages: crate::config::PagesConfig::default(),
+            mails_links: false,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());

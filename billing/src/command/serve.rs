@@ -95,6 +95,7 @@ pub(super) async fn execute(arguments: &ServeArguments, environment: &Environmen
         providers,
         settings,
         pages: config.pages.clone(),
+        mails_links: config.mail.is_some() && config.pages.public_url.is_some(),
     });
     let signals = StopSignals::listen().map_err(CommandError::Serve)?;
     tracing::info!(

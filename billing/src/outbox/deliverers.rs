@@ -6,7 +6,7 @@ use common::{key::Pepper, store::Store};
 
 use super::{
     Deliverer,
-    mail::{MailDeliverer, MailSetupError},
+    mail::{Links, MailDeliverer, MailSetupError},
     provider::ProviderDeliverer,
     webhook::WebhookDeliverer,
     worker::Deliverers,
@@ -50,7 +50,12 @@ pub fn deliverers(
     if let Some(mail) = &config.mail {
         let credentials = mail.credentials(environment.smtp_password.as_deref())?;
         let documents = Documents::new(config.documents.typesetter(), config.documents.languages()?);
-        all.push(Box::new(MailDeliverer::new(store.clone(), mail, credentials, documents)?));
+        let links = Links {
+            pepper: pepper.clone(),
+            public_url: config.pages.public_url.clone(),
+            session_seconds: i64::from(config.pages.session_hours) * 3_600,
+        };
+        all.push(Box::new(MailDeliverer::new(store.clone(), mail, credentials, documents, links)?));
     }
     Ok(Arc::new(all))
 }

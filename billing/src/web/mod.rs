@@ -1,7 +1,8 @@
-//! Console and portal: static files that are embedded in this program, and the headers that keep
+//! Console, portal and the API's page: static files that are embedded in this program, and the headers that keep
 //! anything else out of them.
 //!
-//! Invariants: a page loads from this origin alone and runs no inline script; a path that is no file
+//! Invariants: a page loads from this origin alone and runs no inline script; only the API's page has
+//! inline styles; a path that is no file
 //! gets the page itself, whose script shows what the path means.
 
 mod assets;
@@ -23,8 +24,15 @@ use crate::config::PagesConfig;
 /// Shown in place of a page that this program was built without.
 const NOT_BUILT: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>Tollgate</title>\
     <h1>The console is not part of this build</h1>\
-    <p>Run <code>make console</code>, and build <code>billing</code> again. The API works without it: see \
-    <a href=/docs>its documentation</a>.</p></html>";
+    <p>Run <code>make console</code>, and build <code>billing</code> again. The API works without it: \
+    <a href=/openapi.json>openapi.json</a> describes it.</p></html>";
+
+/// The policy of the API's page. Its program styles elements of its own, and asks nobody but this
+/// origin; console and portal have stricter ones.
+const DOCUMENT_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+     font-src 'self' data:; connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'",
+);
 
 /// What does not change between requests.
 struct Pages {
@@ -67,11 +75,26 @@ fn policy(frame_ancestors: &[String]) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
+/// The page of the API's document.
+pub fn document_page(headers: &HeaderMap) -> Response {
+    let mut response = match asset("docs.html", accepts_gzip(headers)) {
+        Some(found) => file(found, false, headers),
+        None => (StatusCode::SERVICE_UNAVAILABLE, Html(NOT_BUILT)).into_response(),
+    };
+    protect(response.headers_mut(), DOCUMENT_POLICY, false);
+    response
+}
+
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .any(|value| value.to_str().is_ok_and(|value| value.split(',').any(|coding| coding.trim().starts_with("gzip"))))
+}
+
 /// The file at this path, or the page of the app.
 fn show(pages: &Pages, app: App, path: &str, headers: &HeaderMap) -> Response {
-    let accepts_gzip = headers.get_all(header::ACCEPT_ENCODING).iter().any(|value| {
-        value.to_str().is_ok_and(|value| value.split(',').any(|coding| coding.trim().starts_with("gzip")))
-    });
+    let accepts_gzip = accepts_gzip(headers);
     let is_asset = path.starts_with("assets/");
     let found = if is_asset { asset(path, accepts_gzip) } else { asset(&format!("{app}.html"), accepts_gzip) };
     let mut response = match found {
@@ -107,7 +130,12 @@ fn secure(pages: &Pages, app: App, headers: &mut HeaderMap) {
         App::Console => (&pages.console, false),
         App::Portal => (&pages.portal, pages.is_framed),
     };
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
+    protect(headers, policy.clone(), is_framed);
+}
+
+/// Sets the headers that keep other origins out.
+fn protect(headers: &mut HeaderMap, policy: HeaderValue, is_framed: bool) {
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     if !is_framed {
         headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     }

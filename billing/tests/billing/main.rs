@@ -18,6 +18,7 @@ mod invoice;
 mod issue;
 mod jobs;
 mod mail;
+mod members;
 mod outbox_kills;
 mod parts;
 mod payers;

@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod limits;
 pub mod mail;
 pub mod me;
+pub mod member;
 pub mod money;
 pub mod network;
 pub mod outbox;

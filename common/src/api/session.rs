@@ -52,6 +52,10 @@ pub struct NewSessionBody {
 pub struct WaysDocument {
     /// True if people sign in through an identity provider, at `/v1/sessions/oidc`.
     pub identity_provider: bool,
+    /// True if members of a tenant get a link into the portal by mail, from `/v1/sessions/mail`.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub mail: bool,
 }
 
 /// A sign-in link for a person.

@@ -75,6 +75,12 @@ impl From<UsageReportRow> for UsageDocument {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Refusals)]
 pub struct RefusalsDocument {
+    /// The tenant, of sums by tenant; else null.
+    #[schema(value_type = Option<String>, required = true)]
+    pub tenant: Option<TenantId>,
+    /// Its name.
+    #[schema(required = true)]
+    pub tenant_name: Option<String>,
     /// The reason: the code in the answers.
     #[schema(example = "quota_exceeded")]
     pub reason: String,
@@ -83,7 +89,8 @@ pub struct RefusalsDocument {
 }
 
 impl From<RefusalSum> for RefusalsDocument {
-    fn from(RefusalSum { reason, count }: RefusalSum) -> Self {
-        Self { reason, count }
+    fn from(RefusalSum { tenant, reason, count }: RefusalSum) -> Self {
+        let (tenant, tenant_name) = tenant.unzip();
+        Self { tenant, tenant_name, reason, count }
     }
 }

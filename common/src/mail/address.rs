@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 const LENGTH_MAX: usize = 254;
 
 /// An address of mail, as in `billing@example.com`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MailAddress(String);
 
 /// The reason why a text is no address of mail.
@@ -20,6 +20,12 @@ impl MailAddress {
     /// The address itself.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same address in lower case: mailboxes that differ in case alone are one.
+    #[must_use]
+    pub fn to_lowercase(&self) -> Self {
+        Self(self.0.to_ascii_lowercase())
     }
 }
 

@@ -13,6 +13,7 @@ use std::{fmt, str::FromStr};
 pub use address::{MailAddress, MailAddressError};
 use serde::{Deserialize, Serialize};
 pub use settings::MailSettings;
+pub(crate) use settings::read as settings_of;
 pub use tell::MailBody;
 pub(crate) use tell::messages;
 
@@ -83,6 +84,8 @@ words! {
     KeyExpiring = "key_expiring",
     /// A webhook endpoint is not sent to any more.
     EndpointDisabled = "endpoint_disabled",
+    /// A member asked for a link into the portal.
+    SignIn = "sign_in",
 }
 
 words! {
@@ -132,14 +135,17 @@ impl MailKind {
         }
     }
 
-    /// Its purpose.
-    pub const fn purpose(self) -> MailPurpose {
+    /// Its purpose; none: it goes to whoever asked for it, and to nobody else.
+    pub const fn purpose(self) -> Option<MailPurpose> {
         match self {
-            Self::Invoice | Self::CreditNote => MailPurpose::Invoices,
-            Self::Receipt | Self::PaymentFailed | Self::PaymentToConfirm | Self::Reminder => MailPurpose::Payments,
-            Self::UsageThreshold => MailPurpose::Usage,
-            Self::KeyExpiring => MailPurpose::Keys,
-            Self::EndpointDisabled => MailPurpose::Webhooks,
+            Self::Invoice | Self::CreditNote => Some(MailPurpose::Invoices),
+            Self::Receipt | Self::PaymentFailed | Self::PaymentToConfirm | Self::Reminder => {
+                Some(MailPurpose::Payments)
+            }
+            Self::UsageThreshold => Some(MailPurpose::Usage),
+            Self::KeyExpiring => Some(MailPurpose::Keys),
+            Self::EndpointDisabled => Some(MailPurpose::Webhooks),
+            Self::SignIn => None,
         }
     }
 }

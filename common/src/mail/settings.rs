@@ -89,7 +89,7 @@ impl Store {
 }
 
 /// Settings of a tenant's mail, whoever asks.
-async fn read(connection: &mut AnyConnection, tenant: TenantId) -> Result<MailSettings, StoreError> {
+pub(crate) async fn read(connection: &mut AnyConnection, tenant: TenantId) -> Result<MailSettings, StoreError> {
     let row = sqlx::query("SELECT body FROM mail_settings WHERE tenant_id = $1")
         .bind(tenant.to_string())
         .fetch_optional(connection)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
-use super::{Language, MailAddress, MailKind, MailSettings, settings::parse};
+use super::{Language, MailAddress, MailKind, MailPurpose, MailSettings, settings::parse};
 use crate::{
     event::{Event, EventType, Hearer},
     id::{EventId, MessageId, TenantId},
@@ -32,8 +32,8 @@ pub struct MailBody {
     pub tenant_name: String,
     /// Time zone of the tenant.
     pub zone: String,
-    /// Type of the event that caused it.
-    pub event: EventType,
+    /// Type of the event that caused it; none: somebody asked for it.
+    pub event: Option<EventType>,
     /// Time of the event.
     pub at: Micros,
     /// Data about it.
@@ -50,7 +50,7 @@ struct People {
 impl People {
     /// Addresses for a kind of mail; none: nobody said where it is to go.
     fn of(&self, mail: MailKind) -> Option<Vec<MailAddress>> {
-        let stated = self.settings.recipients.get(&mail.purpose()).cloned();
+        let stated = self.settings.recipients.get(&mail.purpose()?).cloned();
         stated.or_else(|| self.billing.clone().map(|address| vec![address]))
     }
 }
@@ -76,7 +76,7 @@ pub(crate) async fn messages(
             language: of_tenant.settings.language,
             tenant_name: hearer.name.clone(),
             zone: hearer.zone.name().to_owned(),
-            event: event.kind,
+            event: Some(event.kind),
             at: event.at,
             data: event.data.clone(),
         };
@@ -110,10 +110,10 @@ fn message((event, tenant, object): (EventId, TenantId, &str), body: &MailBody) 
 }
 
 fn no_address(tenant: TenantId, mail: MailKind) -> String {
+    let purpose = mail.purpose().map_or(mail.as_str(), MailPurpose::as_str);
     format!(
-        "{tenant} has no address for mail about {}: set `email` of its billing details or recipients of its mail, and \
-         replay this message",
-        mail.purpose()
+        "{tenant} has no address for mail about {purpose}: set `email` of its billing details or recipients of its \
+         mail, and replay this message"
     )
 }
 

@@ -38,17 +38,7 @@ impl Store {
         now: Micros,
     ) -> Result<u64, StoreError> {
         let mut change = self.begin_change(now).await?;
-        let rows = sqlx::query(select_sessions!("WHERE tenant_id = $1 AND source = $2 AND user_name = $3"))
-            .bind(tenant.to_string())
-            .bind(source.as_str())
-            .bind(user)
-            .fetch_all(change.connection())
-            .await?;
-        let mut ended = 0;
-        for row in &rows {
-            end(&mut change, &read(row)?).await?;
-            ended += 1;
-        }
+        let ended = end_all(&mut change, tenant, source, user).await?;
         change.commit().await?;
         Ok(ended)
     }
@@ -63,6 +53,27 @@ impl Store {
             .await?;
         write.commit().await
     }
+}
+
+/// Ends all sessions and links of a user that began in one way, and gives their number.
+pub(crate) async fn end_all(
+    change: &mut ChangeTransaction,
+    tenant: TenantId,
+    source: SessionSource,
+    user: &str,
+) -> Result<u64, StoreError> {
+    let rows = sqlx::query(select_sessions!("WHERE tenant_id = $1 AND source = $2 AND user_name = $3"))
+        .bind(tenant.to_string())
+        .bind(source.as_str())
+        .bind(user)
+        .fetch_all(change.connection())
+        .await?;
+    let mut ended = 0;
+    for row in &rows {
+        end(change, &read(row)?).await?;
+        ended += 1;
+    }
+    Ok(ended)
 }
 
 async fn end(change: &mut ChangeTransaction, session: &Session) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ mod secret;
 use std::{fmt, str::FromStr};
 
 pub use begin::{NewLink, NewSession};
+pub(crate) use end::end_all;
 pub use secret::{SessionSecret, SessionSecretError, SessionSecretKind};
 use serde::{Deserialize, Serialize};
 

@@ -149,6 +149,8 @@ actions! {
     OutboxReplay = "outbox.replay",
     /// Other people of a tenant get its mail, or in another language.
     MailSettings = "tenant.mail_settings",
+    /// Other people of a tenant sign in to the portal by mail, or with another role.
+    Members = "tenant.members",
     /// A tenant has another payment method.
     PaymentMethodSave = "payment_method.save",
     /// A tenant is refused until an invoice is paid.

@@ -88,6 +88,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(30, "0030_deferrals"),
     migration!(31, "0031_sessions"),
     migration!(34, "0034_sections"),
+    migration!(36, "0036_members"),
 ];
 
 /// The version of the schema that this program was built for. Programs of the same version can work

@@ -1,33 +1,49 @@
-//! Refusals of gateways by reason, summed over time.
+//! Refusals of gateways by reason, or by tenant and reason, summed over time.
 
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::{
     id::TenantId,
-    store::{Store, StoreError, row::count, scope, spans},
+    store::{
+        Store, StoreError,
+        row::{count, parsed},
+        scope, spans,
+    },
     time::Window,
 };
 
-/// Most reasons of a sum: gateways have a table of codes, which is far shorter.
-const REASONS_MAX: i64 = 200;
+/// Most rows of a sum: gateways have a table of codes, which is far shorter, and of tenants the most
+/// refused are of interest.
+const ROWS_MAX: i64 = 200;
 
 /// Requests that gateways refused for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusalSum {
+    /// The tenant and its name, of sums by tenant.
+    pub tenant: Option<(TenantId, String)>,
     /// The reason: the code of the answer.
     pub reason: String,
     /// Their number.
     pub count: u64,
 }
 
+/// What a sum of refusals is made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RefusalGroups {
+    /// With every tenant below it.
+    pub subtree: bool,
+    /// By tenant and reason; by reason unless stated.
+    pub by_tenant: bool,
+}
+
 impl Store {
     /// Refusals of a tenant, and of every tenant below it if asked for, in the hours that begin in
-    /// the window; the most frequent reason first. As usage, refusals count where their tenant was
-    /// at the time.
+    /// the window; the most frequent reason first, or the most frequent tenant and reason, at most 200
+    /// rows. As usage, refusals count where their tenant was at the time.
     pub async fn refusals_by_reason(
         &self,
         tenant: TenantId,
-        subtree: bool,
+        RefusalGroups { subtree, by_tenant }: RefusalGroups,
         window: Window,
     ) -> Result<Vec<RefusalSum>, StoreError> {
         let mut connection = self.pool.acquire().await?;
@@ -43,13 +59,14 @@ impl Store {
             .map(|place| format!("(CAST(${} AS BIGINT), CAST(${} AS BIGINT))", 4 + 2 * place, 5 + 2 * place))
             .collect();
         let below = if subtree { BELOW } else { "" };
+        let (columns, names) = if by_tenant { BY_TENANT } else { ("", "") };
         let statement = format!(
             "WITH RECURSIVE spans (tenant_id, from_at, to_at) AS (SELECT id, column1, column2 \
              FROM (VALUES {}) AS known JOIN tenants ON id = $1{below}) \
-             SELECT reason, CAST(SUM(count) AS BIGINT) AS refusals FROM refusals_hourly \
+             SELECT {columns}reason, CAST(SUM(count) AS BIGINT) AS refusals FROM refusals_hourly \
              JOIN spans ON spans.tenant_id = refusals_hourly.tenant_id AND hour >= spans.from_at \
-             AND hour < spans.to_at WHERE hour >= $2 AND hour < $3 \
-             GROUP BY reason ORDER BY refusals DESC, reason LIMIT {REASONS_MAX}",
+             AND hour < spans.to_at{names} WHERE hour >= $2 AND hour < $3 \
+             GROUP BY {columns}reason ORDER BY refusals DESC, {columns}reason LIMIT {ROWS_MAX}",
             known.join(", ")
         );
         let query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
@@ -57,10 +74,19 @@ impl Store {
         let query = spans.iter().fold(query, |query, span| query.bind(span.start.0).bind(span.end.0));
         let rows = query.fetch_all(&mut *connection).await?;
         rows.iter()
-            .map(|row| Ok(RefusalSum { reason: row.try_get("reason")?, count: count(row, "refusals")? }))
+            .map(|row| {
+                let tenant = if by_tenant { Some((parsed(row, "tenant")?, row.try_get("tenant_name")?)) } else { None };
+                Ok(RefusalSum { tenant, reason: row.try_get("reason")?, count: count(row, "refusals")? })
+            })
             .collect()
     }
 }
+
+/// Columns and tables of sums by tenant.
+const BY_TENANT: (&str, &str) = ("tenant, tenant_name, ", NAMES);
+
+const NAMES: &str = " JOIN (SELECT id AS tenant, name AS tenant_name FROM tenants) AS named \
+    ON named.tenant = refusals_hourly.tenant_id";
 
 /// Everybody below a tenant, each at the times at which it was there.
 const BELOW: &str = " UNION SELECT below.tenant_id, \

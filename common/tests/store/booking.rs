@@ -7,7 +7,10 @@ use common::{
     store::StoreError,
     tenant::{TenantKind, lifecycle::NewTenant},
     time::{Micros, Window},
-    usage::{BATCH_MAX_ENTRIES, Booked, UsageBatch, UsageEntry, UsageRecord, booking::Booking, rollup::UsageFilter},
+    usage::{
+        BATCH_MAX_ENTRIES, Booked, UsageBatch, UsageEntry, UsageRecord, booking::Booking, refusals::RefusalGroups,
+        rollup::UsageFilter,
+    },
 };
 
 use crate::fixture::{
@@ -192,8 +195,12 @@ async fn repeated_refusals_are_counted_once(fixture: Fixture) {
     assert_eq!(units_of(&store, tenant).await, 2, "refusals are not usage");
     let always = Window { start: Micros(0), end: Micros(i64::MAX) };
     for subtree in [false, true] {
-        let sums = store.refusals_by_reason(tenant, subtree, always).await.unwrap();
-        assert_eq!((sums.len(), sums[0].count), (1, 42), "subtree: {subtree}");
+        for by_tenant in [false, true] {
+            let groups = RefusalGroups { subtree, by_tenant };
+            let sums = store.refusals_by_reason(tenant, groups, always).await.unwrap();
+            assert_eq!((sums.len(), sums[0].count), (1, 42), "{groups:?}");
+            assert_eq!(sums[0].tenant.as_ref().map(|(id, _)| *id), by_tenant.then_some(tenant), "{groups:?}");
+        }
     }
 }
 

@@ -29,6 +29,7 @@ mod ledger;
 mod limit_bank;
 mod lives;
 mod lost_entries;
+mod member;
 mod migrations;
 mod outbox;
 mod payment_attempt;

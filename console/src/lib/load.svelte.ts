@@ -1,5 +1,6 @@
 /** Data of a screen: loaded, shown while it is loaded again, and kept fresh while somebody looks. */
 import { Problem } from './api/client';
+import { session } from './session.svelte';
 
 /** Time without a key or a click after which a page asks for nothing more by itself. */
 const IDLE_MS = 10 * 60_000;
@@ -47,7 +48,8 @@ export function loaded<T>(load: () => Promise<T>, everyMs?: number): Loaded<T> {
       let stopped = false;
       const timer = setInterval(() => {
         const seen = document.visibilityState === 'visible' && Date.now() - touched < IDLE_MS;
-        if (seen && !stopped && !one.loading) void one.refresh();
+        // A request without a session would count as a failed login.
+        if (seen && !stopped && !one.loading && !session.ended) void one.refresh();
       }, everyMs);
       return () => {
         stopped = true;

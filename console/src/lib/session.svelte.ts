@@ -8,6 +8,8 @@ class SessionState {
   current = $state.raw<Schemas['Session'] | undefined>(undefined);
   tenant = $state.raw<Schemas['Tenant'] | undefined>(undefined);
   state = $state<'unknown' | 'out' | 'in'>('unknown');
+  /** True if the session has ended while its page is open: the page stays, with what was filled in. */
+  ended = $state(false);
   problem = $state.raw<Problem | undefined>(undefined);
 
   /** Redeems the link in the address, if there is one; then asks who is signed in. */
@@ -35,10 +37,28 @@ class SessionState {
     this.problem = undefined;
     try {
       await signIn(credential.trim());
-      await this.learn(false);
     } catch (error) {
       this.problem = error as Problem;
-      this.state = 'out';
+      if (!this.ended) this.state = 'out';
+      return;
+    }
+    if (this.ended) await this.resume();
+    else await this.learn(false);
+  }
+
+  /** Goes on with a page whose session had ended; loads it anew if somebody else is signed in now. */
+  async resume(): Promise<void> {
+    this.problem = undefined;
+    try {
+      const now = await read(api.GET('/v1/sessions/current'));
+      if (now.tenant !== this.current?.tenant || now.role !== this.current.role) {
+        location.reload();
+        return;
+      }
+      this.current = now;
+      this.ended = false;
+    } catch (error) {
+      this.problem = error as Problem;
     }
   }
 
@@ -61,19 +81,30 @@ class SessionState {
   }
 
   async leave(everywhere = false): Promise<void> {
-    if (everywhere) await read(api.DELETE('/v1/sessions'));
-    else await read(api.DELETE('/v1/sessions/current'));
-    this.end();
+    try {
+      if (everywhere) await read(api.DELETE('/v1/sessions'));
+      else await read(api.DELETE('/v1/sessions/current'));
+    } catch (error) {
+      // Whoever is signed out already has what they wanted.
+      if ((error as Problem).status !== 401) throw error;
+    }
+    this.forget();
+  }
+
+  /** Forgets whoever was signed in, and shows the sign-in in place of the page. */
+  forget(): void {
+    this.state = 'out';
+    this.ended = false;
     this.problem = undefined;
+    this.me = undefined;
+    this.current = undefined;
   }
 
   end(): void {
-    if (this.state === 'in') {
-      this.problem = new Problem(401, 'ended', 'Your session has ended. Sign in again.', null);
+    if (this.state === 'in' && !this.ended) {
+      this.ended = true;
+      this.problem = undefined;
     }
-    this.state = 'out';
-    this.me = undefined;
-    this.current = undefined;
   }
 
   /** True if the role of whoever is signed in includes this one; the API decides in the end. */

@@ -2,36 +2,24 @@
 //! permissions. `/docs` shows the same to people.
 
 mod answers;
-mod page_text;
 
 use std::sync::LazyLock;
 
 use answers::{Credentials, Names, Problems};
-use axum::{
-    Json,
-    http::{HeaderName, header},
-    response::Html,
-};
+use axum::{Json, http::HeaderMap, response::Response};
 use utoipa::OpenApi;
 
 use super::{
     add_ons, admin_keys, audit_log, bank_entries, batches, billing_details, books, branding, coupons, credit, exports,
-    invoices, keys, ledger, mail, me, observe, outbox,
+    invoices, keys, ledger, mail, me, members, observe, outbox,
     paths::{DOCUMENT_PATH, PAGE_PATH},
     payments, plans, refusals, seller, sessions, subscriptions, tenants, thresholds, usage_events, usage_report,
     wallet, webhook_endpoints,
 };
-
-/// A policy for a page that loads nothing and runs nothing.
-const CONTENT_SECURITY: (HeaderName, &str) =
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+use crate::web;
 
 /// The document, built once.
 static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(Interface::openapi);
-
-/// The page, built once.
-static PAGE: LazyLock<String> =
-    LazyLock::new(|| page_text::page(&serde_json::to_value(&*DOCUMENT).unwrap_or(serde_json::Value::Null)));
 
 #[derive(OpenApi)]
 #[openapi(
@@ -95,7 +83,7 @@ static PAGE: LazyLock<String> =
         admin_keys::create, admin_keys::list, admin_keys::find, admin_keys::show, admin_keys::rotate::rotate, admin_keys::revoke, me::me,
         audit_log::list,
         sessions::sign_in, sessions::redeem, sessions::current, sessions::sign_out, sessions::sign_out_everywhere, sessions::link,
-        sessions::oidc::ways, sessions::oidc::begin, sessions::oidc::callback,
+        sessions::mailed::mail, members::list, members::replace, invoices::simulations::run, sessions::oidc::ways, sessions::oidc::begin, sessions::oidc::callback,
         books::show, books::audit, seller::show, refusals::list, subscriptions::choose, plans::changes::set_self_service,
         invoices::explanation::show, invoices::runs::drafts, invoices::runs::run, wallet::top_ups::request,
         observe::health, observe::metrics, document, page,
@@ -116,12 +104,17 @@ pub(super) async fn document() -> Json<&'static utoipa::openapi::OpenApi> {
 }
 
 /// Show this document as a page
+///
+/// Its examples are filled in with the credential that one states there, and can be sent from it.
 #[utoipa::path(
     get,
     path = PAGE_PATH,
     tag = "operations",
-    responses((status = 200, description = "A self-contained page", content_type = "text/html", body = String)),
+    responses(
+        (status = 200, description = "The page", content_type = "text/html", body = String),
+        (status = 503, description = "This program was built without its pages", content_type = "text/html", body = String),
+    ),
 )]
-pub(super) async fn page() -> ([(HeaderName, &'static str); 1], Html<&'static str>) {
-    ([CONTENT_SECURITY], Html(PAGE.as_str()))
+pub(super) async fn page(headers: HeaderMap) -> Response {
+    web::document_page(&headers)
 }

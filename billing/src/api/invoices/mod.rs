@@ -8,6 +8,7 @@ pub(super) mod papers;
 pub(super) mod payments;
 pub(super) mod preview;
 pub(super) mod runs;
+pub(super) mod simulations;
 
 use axum::Json;
 use common::{

@@ -103,7 +103,7 @@ async fn issue(store: &Store, settings: &JobSettings, only: Option<TenantId>, no
 }
 
 /// Does work that computes for long on a thread of its own.
-async fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Problem> {
+pub(super) async fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Problem> {
     let runtime = tokio::runtime::Handle::current();
     let done = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
     done.map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))
@@ -132,11 +132,11 @@ fn issued(invoice: IssuedInvoice) -> IssuedDocument {
     }
 }
 
-fn failed(draft: FailedDraft) -> FailedBillDocument {
+pub(super) fn failed(draft: FailedDraft) -> FailedBillDocument {
     FailedBillDocument { tenant: draft.tenant, tenant_name: draft.tenant_name, reason: draft.reason }
 }
 
-fn problem(error: InvoiceError) -> Problem {
+pub(super) fn problem(error: InvoiceError) -> Problem {
     match error {
         InvoiceError::Store(error) => error.into(),
         error => StoreError::Conflict(error.to_string()).into(),

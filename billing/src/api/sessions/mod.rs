@@ -1,5 +1,6 @@
 //! `/v1/sessions`: signing in and out of the console and the portal, and links that sign somebody in.
 
+pub(super) mod mailed;
 pub(super) mod oidc;
 
 use std::sync::Arc;

@@ -61,7 +61,7 @@ pub(in crate::api) struct CallbackParameters {
     responses((status = 200, description = "The ways", body = WaysDocument)),
 )]
 pub(in crate::api) async fn ways(State(services): State<Arc<Services>>) -> Json<WaysDocument> {
-    Json(WaysDocument { identity_provider: services.access.sign_in().is_some() })
+    Json(WaysDocument { identity_provider: services.access.sign_in().is_some(), mail: services.mails_links })
 }
 
 /// Sign in through the identity provider

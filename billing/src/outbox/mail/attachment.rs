@@ -76,7 +76,8 @@ pub(super) async fn attachment(
         | MailKind::Reminder
         | MailKind::UsageThreshold
         | MailKind::KeyExpiring
-        | MailKind::EndpointDisabled => return Ok(None),
+        | MailKind::EndpointDisabled
+        | MailKind::SignIn => return Ok(None),
     };
     Ok(Some(Attachment { name: format!("{name}.pdf"), bytes }))
 }

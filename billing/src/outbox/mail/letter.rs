@@ -65,7 +65,7 @@ impl Letter {
         &self,
         (envelope, address): (&Envelope, &MailAddress),
         message: &Message,
-        purpose: MailPurpose,
+        purpose: Option<MailPurpose>,
         attached: Option<Attachment>,
     ) -> Result<lettre::Message, String> {
         let to: Mailbox = address.as_str().parse().map_err(|error| format!("{address}: {error}"))?;

@@ -7,6 +7,7 @@ mod attachment;
 mod format;
 mod issuer;
 mod letter;
+mod link;
 pub mod preview;
 mod sample;
 mod smtp;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 pub use attachment::Attachment;
 use common::{
-    mail::{Language, MailBody, MailPurpose},
+    mail::{Language, MailBody, MailKind, MailPurpose},
     outbox::{MAIL, Message},
     store::Store,
     time::Micros,
@@ -24,6 +25,7 @@ use common::{
 pub use issuer::MailIssuer;
 pub use letter::Letter;
 use lettre::message::Mailbox;
+pub use link::Links;
 pub use smtp::{MailServerError, Smtp};
 pub use templates::{TemplateError, TemplateFolder, Templates};
 
@@ -45,6 +47,7 @@ pub struct MailDeliverer {
     envelope: Envelope,
     language: Language,
     documents: Documents,
+    links: Links,
 }
 
 /// Headers that all mail has in common.
@@ -71,12 +74,13 @@ pub enum MailSetupError {
 
 impl MailDeliverer {
     /// A deliverer by these settings. Invoices, credit notes and receipts are attached, as `documents`
-    /// makes them.
+    /// makes them; links into the portal are those of `links`.
     pub fn new(
         store: Store,
         config: &MailConfig,
         credentials: Option<(String, String)>,
         documents: Documents,
+        links: Links,
     ) -> Result<Self, MailSetupError> {
         Ok(Self {
             store,
@@ -85,11 +89,12 @@ impl MailDeliverer {
             envelope: Envelope::of(config),
             language: config.language,
             documents,
+            links,
         })
     }
 
     async fn send(&self, message: &Message, now: Micros) -> Outcome {
-        let body: MailBody = match serde_json::from_value(message.body.clone()) {
+        let mut body: MailBody = match serde_json::from_value(message.body.clone()) {
             Ok(body) => body,
             Err(error) => return Outcome::Refused(format!("the message is no mail: {error}")),
         };
@@ -104,6 +109,12 @@ impl MailDeliverer {
             Ok(issuer) => issuer,
             Err(error) => return Outcome::Failed(error.to_string()),
         };
+        if body.mail == MailKind::SignIn {
+            body.data = match self.links.make(&self.store, message.tenant, &address, body.at, now).await {
+                Ok(data) => data,
+                Err(outcome) => return outcome,
+            };
+        }
         let templates: Arc<Templates> = self.templates.current();
         let language = body.language.unwrap_or(self.language);
         let letter = match templates.letter(&body, &issuer, language) {
@@ -141,10 +152,10 @@ impl Envelope {
 
     /// Address at which people refuse mail of this purpose. Who owes money gets the mail about
     /// it.
-    fn unsubscribe_from(&self, purpose: MailPurpose) -> Option<&str> {
+    fn unsubscribe_from(&self, purpose: Option<MailPurpose>) -> Option<&str> {
         match purpose {
-            MailPurpose::Usage | MailPurpose::Keys | MailPurpose::Webhooks => self.unsubscribe.as_deref(),
-            MailPurpose::Invoices | MailPurpose::Payments => None,
+            Some(MailPurpose::Usage | MailPurpose::Keys | MailPurpose::Webhooks) => self.unsubscribe.as_deref(),
+            Some(MailPurpose::Invoices | MailPurpose::Payments) | None => None,
         }
     }
 }

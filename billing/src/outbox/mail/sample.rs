@@ -36,31 +36,38 @@ pub(super) fn sample_issuer() -> MailIssuer {
     MailIssuer::new("Example API".into(), false, &Branding { contact: Some(contact), footer, ..Branding::default() })
 }
 
-fn told(kind: MailKind) -> (EventType, Value) {
+fn told(kind: MailKind) -> (Option<EventType>, Value) {
     match kind {
-        MailKind::Invoice => (EventType::InvoiceFinalized, invoice()),
-        MailKind::Reminder => (EventType::InvoiceUnpaid, unpaid()),
-        MailKind::Receipt => (EventType::PaymentSucceeded, payment()),
-        MailKind::PaymentFailed => (EventType::PaymentFailed, failed_payment()),
-        MailKind::PaymentToConfirm => (EventType::PaymentActionRequired, payment_to_confirm()),
-        MailKind::CreditNote => (EventType::CreditNoteCreated, credit_note()),
+        MailKind::Invoice => (Some(EventType::InvoiceFinalized), invoice()),
+        MailKind::Reminder => (Some(EventType::InvoiceUnpaid), unpaid()),
+        MailKind::Receipt => (Some(EventType::PaymentSucceeded), payment()),
+        MailKind::PaymentFailed => (Some(EventType::PaymentFailed), failed_payment()),
+        MailKind::PaymentToConfirm => (Some(EventType::PaymentActionRequired), payment_to_confirm()),
+        MailKind::CreditNote => (Some(EventType::CreditNoteCreated), credit_note()),
         MailKind::UsageThreshold => (
-            EventType::UsageThresholdReached,
+            Some(EventType::UsageThresholdReached),
             json!({ "meter": "requests", "period": "2026-11", "percent": 80, "limit": 1_000_000, "used": 812_345 }),
         ),
         MailKind::KeyExpiring => (
-            EventType::KeyExpiring,
+            Some(EventType::KeyExpiring),
             json!({
                 "id": "key_01jd0000000000000000000007", "name": "production", "hint": "x4f2",
                 "expires_at": "2026-12-06T08:00:00Z",
             }),
         ),
         MailKind::EndpointDisabled => (
-            EventType::EndpointDisabled,
+            Some(EventType::EndpointDisabled),
             json!({
                 "id": "whk_01jd0000000000000000000003", "name": "CRM", "url": "https://crm.acme.example/hooks",
                 "reason": "nothing could be delivered since 2026-11-26T20:00:00Z: answered 500",
                 "failing_since": "2026-11-26T20:00:00Z",
+            }),
+        ),
+        MailKind::SignIn => (
+            None,
+            json!({
+                "url": "https://billing.example.com/portal/#link=lnk_..", "until": "2026-11-30T08:10:00Z",
+                "address": "anna@acme.example",
             }),
         ),
     }

@@ -36,7 +36,7 @@ macro_rules! shipped {
 }
 
 /// Templates of the program, by name.
-const SHIPPED: [(&str, &str); 36] = shipped! {
+const SHIPPED: [(&str, &str); 40] = shipped! {
     "en", "invoice";
     "en", "receipt";
     "en", "credit_note";
@@ -46,6 +46,7 @@ const SHIPPED: [(&str, &str); 36] = shipped! {
     "en", "usage_threshold";
     "en", "key_expiring";
     "en", "endpoint_disabled";
+    "en", "sign_in";
     "de", "invoice";
     "de", "receipt";
     "de", "credit_note";
@@ -55,6 +56,7 @@ const SHIPPED: [(&str, &str); 36] = shipped! {
     "de", "usage_threshold";
     "de", "key_expiring";
     "de", "endpoint_disabled";
+    "de", "sign_in";
 };
 
 const SHIPPED_LAYOUTS: [(&str, &str); 2] = [

@@ -48,6 +48,8 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("POST", "/v1/tenants/{tenant}/wallet/top-ups", BILL),
     ("GET", "/v1/invoices/{invoice}/explanation", READ),
     ("POST", "/v1/portal/sessions", MANAGE),
+    ("GET", "/v1/tenants/{tenant}/members", MANAGE),
+    ("PUT", "/v1/tenants/{tenant}/members", MANAGE),
     ("GET", "/v1/tenants/{tenant}/subscriptions", READ),
     ("POST", "/v1/tenants/{tenant}/subscriptions", [None, Some(Billing), Some(Billing)]),
     ("DELETE", "/v1/tenants/{tenant}/subscriptions", [None, Some(Billing), Some(Billing)]),
@@ -150,6 +152,7 @@ const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
     ("GET", "/v1/books/audit", "", [None, Some(Viewer), None]),
     ("GET", "/v1/invoice-drafts", "", [None, Some(Viewer), None]),
     ("POST", "/v1/invoice-runs", "", [None, Some(Billing), None]),
+    ("POST", "/v1/plan-simulations", "", [None, Some(Viewer), None]),
     ("GET", "/v1/outbox", "tenant", READ),
     ("GET", "/v1/audit", "tenant", MANAGE),
     ("GET", "/v1/plans", "", READ),
@@ -167,8 +170,13 @@ const ON_ONES_OWN: &[(&str, &str, &str, Least)] = &[
 
 /// Operations on the books of the installation, which a root beside another root is refused;
 /// [`super::books`] tries them where there is one root.
-const AT_ONLY_ROOT: [(&str, &str); 4] =
-    [("GET", "/v1/books"), ("GET", "/v1/books/audit"), ("GET", "/v1/invoice-drafts"), ("POST", "/v1/invoice-runs")];
+const AT_ONLY_ROOT: [(&str, &str); 5] = [
+    ("GET", "/v1/books"),
+    ("GET", "/v1/books/audit"),
+    ("GET", "/v1/invoice-drafts"),
+    ("POST", "/v1/invoice-runs"),
+    ("POST", "/v1/plan-simulations"),
+];
 
 /// An operation that finds what is a tenant's by its secret.
 const ON_SECRETS: &[(&str, &str, Least)] = &[("POST", "/v1/keys/find", READ), ("POST", "/v1/admin-keys/find", OWN)];
@@ -222,6 +230,10 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
         ("POST", "/v1/tenants/{tenant}/webhook-endpoints/{endpoint}/replay") => {
             Some(json!({ "since": "2026-01-01T00:00:00Z" }))
         }
+        ("PUT", "/v1/tenants/{tenant}/members") => Some(json!({ "members": [] })),
+        ("POST", "/v1/plan-simulations") => Some(json!({
+            "plan": { "id": "walk", "name": "Walk", "currency": "USD", "flat_fee": "0", "charges": [] }, "from": "2026-10",
+        })),
         ("PUT", "/v1/tenants/{tenant}/mail") => Some(json!({ "language": "de" })),
         ("PUT", "/v1/tenants/{tenant}/wallet") => Some(json!({ "currency": "CHF", "overdraft": 1 })),
         ("POST", "/v1/tenants/{tenant}/wallet/grants") => {
@@ -430,6 +442,7 @@ async fn table_covers_every_operation_and_none_is_open_by_mistake() {
         "POST /v1/sessions",
         "DELETE /v1/sessions",
         "POST /v1/sessions/redeem",
+        "POST /v1/sessions/mail",
         "GET /v1/sessions/ways",
         "GET /v1/sessions/oidc",
         "GET /v1/sessions/oidc/callback",

@@ -95,3 +95,27 @@ async fn seller_of_a_customer_is_its_reseller_and_of_a_root_itself() {
     let own = root.get(&format!("/v1/tenants/{}/seller", fixture.root)).await.document(200);
     assert_eq!(own["name"], root.get(&format!("/v1/tenants/{}", fixture.root)).await.document(200)["name"]);
 }
+
+#[tokio::test]
+async fn simulation_rates_past_usage_by_a_plan_that_is_not_stored() {
+    let fixture = with_one_root().await;
+    let owner = fixture.owner().await;
+    let drafts = owner.get("/v1/invoice-drafts").await.document(200);
+    let draft = drafts["drafts"].as_array().unwrap().iter().find(|one| one["tenant"] == fixture.partner.to_string());
+    let plan = draft.unwrap()["plan"].as_str().unwrap().to_owned();
+    let document = owner.get(&format!("/v1/plans/{plan}")).await.document(200);
+    let mut dearer = document["plan"].clone();
+    dearer["flat_fee"] = json!("12345.67");
+    let period = drafts["as_of"].as_str().unwrap()[..7].to_owned();
+    let body = json!({ "plan": dearer, "from": period });
+    let simulated = owner.post("/v1/plan-simulations", body.clone()).await.document(200);
+    let bill = simulated["bills"].as_array().unwrap().iter().find(|one| one["tenant"] == fixture.partner.to_string());
+    let bill = bill.unwrap_or_else(|| panic!("{simulated}"));
+    assert_eq!(bill["now"], draft.unwrap()["subtotal"]);
+    assert_ne!(bill["then"], bill["now"]);
+    assert_eq!(owner.get(&format!("/v1/plans/{plan}")).await.document(200), document, "nothing is stored");
+    let reseller = fixture.caller(fixture.partner, Role::Owner).await;
+    reseller.post("/v1/plan-simulations", body).await.problem(403, "forbidden");
+    let long = json!({ "plan": dearer, "from": "2024-01", "to": "2026-01" });
+    owner.post("/v1/plan-simulations", long).await.problem(422, "refused");
+}

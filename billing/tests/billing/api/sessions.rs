@@ -254,3 +254,35 @@ async fn person_signs_in_through_the_identity_provider_and_no_browser_sees_a_tok
     let again = client.get(here(path)).header("cookie", &own).send().await.unwrap();
     assert_eq!(header(&again, "location"), "/console/#sign-in=failed");
 }
+
+#[tokio::test]
+async fn members_have_at_most_the_role_of_whoever_names_them_and_no_link_user_names_any() {
+    let fixture = Fixture::open().await;
+    let admin = fixture.caller(fixture.partner, Role::Admin).await;
+    let path = format!("/v1/tenants/{}/members", fixture.shop);
+    let body = |role: &str| json!({ "members": [{ "address": "Anna@acme.example", "role": role }] });
+    let set = admin.put(&path, body("admin")).await.document(200);
+    assert_eq!(set["items"], json!([{ "address": "anna@acme.example", "role": "admin" }]));
+    assert_eq!(admin.get(&path).await.document(200), set);
+    admin.put(&path, body("owner")).await.problem(403, "forbidden");
+    let owner = fixture.owner().await;
+    owner.put(&path, body("owner")).await.problem(422, "refused");
+    let twice = json!({ "members": [
+        { "address": "a@acme.example", "role": "viewer" }, { "address": "A@acme.example", "role": "admin" },
+    ] });
+    admin.put(&path, twice).await.problem(422, "refused");
+    admin
+        .put(&path, json!({ "members": [{ "address": "nobody", "role": "viewer" }] }))
+        .await
+        .problem(400, "body_invalid");
+    let linked = redeem(&fixture, &link(&admin, fixture.shop, "admin").await).await;
+    linked.get(&path).await.document(200);
+    linked.put(&path, body("viewer")).await.problem(403, "forbidden");
+    let entries = admin.get(&format!("/v1/audit?tenant={}", fixture.shop)).await.document(200);
+    assert_eq!(entries["items"][0]["action"], "session.begin", "{entries}");
+    assert!(entries.to_string().contains("tenant.members"), "{entries}");
+    // Without mail, there is nothing to ask for.
+    let refused = fixture.with_secret("").post("/v1/sessions/mail", json!({ "address": "anna@acme.example" })).await;
+    refused.problem(409, "conflict");
+    assert_eq!(fixture.with_secret("").get("/v1/sessions/ways").await.document(200)["mail"], false);
+}

@@ -9,6 +9,7 @@ mod explanation;
 mod one_off;
 mod payment;
 mod run;
+mod simulation;
 
 pub use attempt::{
     DunningStepDocument, NewInvoicePageBody, NewPaymentMethodBody, NewPaymentPageBody, NewProviderRefundBody,
@@ -21,6 +22,7 @@ pub use explanation::{BilledUsageDocument, ComparisonDocument, ExplanationDocume
 pub use one_off::{NewInvoiceBody, NewLineBody};
 pub use payment::{NewPaymentBody, PaymentDocument, RefundBody};
 pub use run::{DraftSummaryDocument, DraftsDocument, FailedBillDocument, IssuedDocument, NewRunBody, RunDocument};
+pub use simulation::{NewSimulationBody, SimulatedBillDocument, SimulationDocument};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
