@@ -3,8 +3,8 @@ import AxeBuilder from '@axe-core/playwright';
 import { expect, pages, signedIn, test } from './fixture';
 
 const SCREENS = {
-  console: ['', 'revenue', 'tenants', 'TENANT', 'TENANT?tab=usage', 'TENANT?tab=keys', 'TENANT?tab=plan', 'TENANT?tab=credit', 'plans', 'invoices', 'run', 'payments', 'outbox', 'audit', 'admin-keys', 'nowhere'],
-  portal: ['', 'usage', 'keys', 'invoices', 'credit', 'plan', 'payment', 'webhooks'],
+  console: ['', 'revenue', 'refusals', 'tenants', 'TENANT', 'TENANT?tab=usage', 'TENANT?tab=keys', 'TENANT?tab=plan', 'TENANT?tab=credit', 'TENANT?tab=invoices', 'TENANT?tab=members', 'plans', 'plans/starter', 'plans/new', 'invoices', 'run', 'payments', 'outbox', 'audit', 'admin-keys', 'nowhere'],
+  portal: ['', 'usage', 'keys', 'invoices', 'credit', 'plan', 'payment', 'members', 'webhooks'],
 };
 
 for (const app of ['console', 'portal'] as const) {

@@ -9,9 +9,11 @@ test('names that are markup are shown as text everywhere', async ({ page }) => {
   await api('POST', `/v1/tenants/${tenant}/webhook-endpoints`, { name: MARKUP, url: 'https://hooks.example.com/<script>' }).catch(() => undefined);
   await api('POST', '/v1/invoices', { issuer: pages.root, tenant, currency: 'USD', memo: MARKUP, lines: [{ description: MARKUP, amount: '1.00' }] });
   await api('POST', `/v1/tenants/${tenant}/wallet/grants`, { amount: 1, currency: 'USD', kind: 'paid', reason: MARKUP });
+  await api('PUT', `/v1/tenants/${tenant}/billing-details`, { legal_name: MARKUP, address: { lines: [MARKUP], city: MARKUP, country: 'DE' } });
+  await api('PUT', '/v1/plans', { plans: [{ id: 'markup', name: MARKUP, currency: 'USD', flat_fee: '1.00', charges: [] }] });
   const [invoice] = (await api<{ items: { id: string }[] }>('GET', `/v1/invoices?tenant=${tenant}`)).items;
   await signedIn(page, 'console', pages.root);
-  for (const path of ['tenants', `tenants/${tenant}`, `tenants/${tenant}?tab=keys`, `tenants/${tenant}?tab=credit`, 'invoices', `invoices/${invoice?.id}`, 'audit', 'revenue', 'run', 'payments']) {
+  for (const path of ['tenants', `tenants/${tenant}`, `tenants/${tenant}?tab=keys`, `tenants/${tenant}?tab=credit`, 'invoices', `invoices/${invoice?.id}`, 'audit', 'revenue', 'refusals', 'plans', `tenants/${tenant}?tab=invoices`, `tenants/${tenant}?tab=members`, 'run', 'payments']) {
     await page.goto(`${pages.billing}/console/${path}`);
     await expect(page.locator('#content .card').first()).toBeVisible();
     await expect(page.locator('img[src="x"], script:not([src])')).toHaveCount(0);
@@ -64,5 +66,10 @@ test('session that ends elsewhere ends on the page', async ({ page }) => {
   await page.getByRole('button', { name: 'Sign in' }).click();
   await expect(page.getByRole('heading', { name: 'Books' })).toBeVisible();
   await api('POST', `/v1/admin-keys/${made.key.id}/revoke`);
-  await expect(page.getByRole('alert')).toContainText('Your session has ended');
+  const ended = page.getByRole('dialog', { name: 'Your session has ended' });
+  await expect(ended).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(ended).toBeVisible();
+  await ended.getByRole('button', { name: 'Leave the page' }).click();
+  await expect(page.getByRole('heading', { name: 'Books' })).toHaveCount(0);
 });

@@ -81,12 +81,13 @@ test('names of 200 emoji fit every page, and a telephone', async ({ page }) => {
   const tenant = await makeTenant(name, 'starter');
   await api('POST', '/v1/keys', { tenant, name });
   await api('PUT', `/v1/tenants/${tenant}/billing-details`, { legal_name: name });
-  await page.setViewportSize({ width: 360, height: 780 });
   for (const [app, paths] of [
     ['console', ['tenants', `tenants/${tenant}`, `tenants/${tenant}?tab=keys`, `tenants/${tenant}?tab=invoices`, 'revenue', 'run']],
     ['portal', ['', 'keys', 'invoices', 'usage']],
   ] as const) {
+    await page.setViewportSize({ width: 1280, height: 860 });
     await signedIn(page, app, app === 'console' ? pages.root : tenant);
+    await page.setViewportSize({ width: 360, height: 780 });
     for (const path of paths) {
       await page.goto(`${pages.billing}/${app}/${path}`);
       await expect(page.locator('#content .card').first()).toBeVisible();

@@ -135,9 +135,16 @@ test('customer chooses the events that its endpoint hears of, and others later',
   await expect(row).toContainText('key.expiring');
 });
 
-test('customer adds a member and takes it off again', async ({ page }) => {
+test('operator adds a member and takes it off again, which a link cannot', async ({ page }) => {
   const tenant = await makeTenant('Member journey', 'starter');
-  await signedIn(page, 'console', pages.root);
+  await signedIn(page, 'portal', tenant);
+  await page.getByRole('link', { name: 'Members' }).click();
+  await expect(page.getByRole('heading', { name: 'No members yet' })).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Add a member' })).toHaveCount(0);
+  await page.goto(`${pages.billing}/console/`);
+  await page.getByLabel('Admin key').fill(pages.admin_key);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await expect(page.getByRole('heading', { name: 'Books' })).toBeVisible();
   await page.goto(`${pages.billing}/console/tenants/${tenant}?tab=members`);
   await page.getByRole('button', { name: 'Add a member' }).first().click();
   const dialog = page.getByRole('dialog');

@@ -15,8 +15,9 @@ class SessionState {
   /** Redeems the link in the address, if there is one; then asks who is signed in. */
   async begin(): Promise<void> {
     onSessionEnd(() => this.end());
+    // A link that is opened in the tab of a page changes its fragment alone.
+    addEventListener('hashchange', () => void this.redeem());
     const told = new URLSearchParams(location.hash.slice(1));
-    const link = told.get('link');
     if (told.get('sign-in') === 'failed') {
       history.replaceState(null, '', location.pathname + location.search);
       await this.learn(true);
@@ -24,13 +25,17 @@ class SessionState {
       if (this.state === 'out') this.problem = new Problem(401, 'refused', text, null);
       return;
     }
-    if (link) {
-      // Neither history nor a copied address keeps the secret.
-      history.replaceState(null, '', location.pathname + location.search);
-      await this.enter(link);
-      return;
-    }
-    await this.learn(true);
+    if (!(await this.redeem())) await this.learn(true);
+  }
+
+  /** Redeems the link in the address; false if there is none. */
+  private async redeem(): Promise<boolean> {
+    const link = new URLSearchParams(location.hash.slice(1)).get('link');
+    if (!link) return false;
+    // Neither history nor a copied address keeps the secret.
+    history.replaceState(null, '', location.pathname + location.search);
+    await this.enter(link);
+    return true;
   }
 
   async enter(credential: string): Promise<void> {
