@@ -23,7 +23,8 @@ reference() {
   rm -rf "$place" && mkdir -p "$place"
   npm pack --silent --pack-destination "$place" "@scalar/api-reference@$scalar" >/dev/null
   local archive="$place/scalar-api-reference-$scalar.tgz"
-  if [ "$(openssl dgst -sha512 -binary "$archive" | base64 -w0)" != "$scalar_digest" ]; then
+  local digest='process.stdout.write(require("crypto").hash("sha512", require("fs").readFileSync(process.argv[1]), "base64"))'
+  if [ "$(node -e "$digest" "$archive")" != "$scalar_digest" ]; then
     echo "console.sh: $archive is not the file that this script names" >&2
     exit 1
   fi

@@ -10,7 +10,7 @@ const SCREENS = {
 for (const app of ['console', 'portal'] as const) {
   for (const theme of ['light', 'dark'] as const) {
     test(`every screen of the ${app} is accessible and fits a telephone, ${theme}`, async ({ page }) => {
-      test.setTimeout(150_000);
+      test.setTimeout(300_000);
       await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
       await signedIn(page, app, app === 'console' ? pages.root : pages.customer);
       const faults: string[] = [];
