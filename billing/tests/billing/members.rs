@@ -46,7 +46,7 @@ impl Place {
 
     async fn post(&self, path: &str, token: Option<&str>, body: Value) -> Response {
         let request = Client::new().post(format!("http://{}{path}", self.server.address)).json(&body);
-        let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+        let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
         request.send().await.unwrap()
     }
 
