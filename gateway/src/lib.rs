@@ -20,6 +20,7 @@
 //! [`config`] reads and watches what operators edit, and [`openapi`] makes routes of a document; [`server`] starts and ends all of it in order.
 
 mod access_log;
+mod address_text;
 pub mod admin;
 pub mod admission;
 pub mod answer;

@@ -5,12 +5,14 @@
 
 use std::{
     cell::Cell,
-    fmt::{self, Display, Write as _},
+    fmt::{self, Write as _},
     net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use common::id::{KeyId, TenantId};
+
+use crate::address_text;
 
 /// Longest text of a field, in bytes; what is cut off is replaced by `…`.
 const TEXT_MAX_BYTES: usize = 1_024;
@@ -51,7 +53,7 @@ impl Line<'_> {
         timestamp(now, out);
         out.push(b'"');
         text(out, "request_id", self.request_id, TEXT_MAX_BYTES);
-        shown(out, "client", self.client);
+        plain(out, "client", self.client.map(address_text::of_ip));
         plain(out, "tenant", self.tenant.map(TenantId::text));
         plain(out, "key", self.key.map(KeyId::text));
         text(out, "route", self.route, TEXT_MAX_BYTES);
@@ -63,7 +65,7 @@ impl Line<'_> {
         }
         number(out, "status", self.status);
         milliseconds(out, self.elapsed);
-        shown(out, "upstream", self.upstream);
+        plain(out, "upstream", self.upstream.map(address_text::of_socket));
         number(out, "bytes", self.bytes);
         if let Some(status) = self.grpc_status {
             number(out, "grpc_status", status);
@@ -95,16 +97,6 @@ fn plain(out: &mut Vec<u8>, field: &str, value: Option<impl AsRef<[u8]>>) {
     name(out, field);
     out.push(b'"');
     out.extend_from_slice(value.as_ref());
-    out.push(b'"');
-}
-
-/// Writes what shows itself in plain letters.
-fn shown(out: &mut Vec<u8>, field: &str, value: Option<impl Display>) {
-    let Some(value) = value else { return };
-    name(out, field);
-    out.push(b'"');
-    // Writing to memory does not fail.
-    let _ = write!(Bytes(out), "{value}");
     out.push(b'"');
 }
 

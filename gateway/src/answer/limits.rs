@@ -1,11 +1,12 @@
 //! The state of the caller's limits in headers: those of the IETF draft, and the older ones that
 //! most clients read.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
+use smallvec::SmallVec;
 
 use crate::limit::{
     LimitState,
-    headers::{LIMIT, POLICY, RATE_HEADERS, RATE_LIMIT, REMAINING, RESET},
+    headers::{LIMIT, POLICY, RATE_LIMIT, REMAINING, RESET},
 };
 
 /// Room for what is told of one limit.
@@ -14,14 +15,17 @@ const LIMIT_BYTES: usize = 48;
 /// Largest integer of a structured field.
 const STRUCTURED_INTEGER_MAX: u64 = 999_999_999_999_999;
 
+/// The headers that tell limits.
+pub type RateHeaders = SmallVec<[(HeaderName, HeaderValue); 5]>;
+
 /// The headers for these limits, of which the first is closest to refusing; none if there are no
 /// limits.
-pub fn rate_headers(limits: &[LimitState]) -> Vec<(HeaderName, HeaderValue)> {
+pub fn rate_headers(limits: &[LimitState]) -> RateHeaders {
     // The older headers show one limit. A concurrency limit says nothing of requests one after the
     // other.
     let tells = |limit: &&LimitState| !limit.is_concurrency() || limit.remaining == 0;
     let Some(strictest) = limits.iter().find(tells).or(limits.first()) else {
-        return Vec::new();
+        return RateHeaders::new();
     };
     let mut state = String::with_capacity(LIMIT_BYTES * limits.len());
     let mut policy = String::with_capacity(LIMIT_BYTES * limits.len());
@@ -66,11 +70,6 @@ fn parameter(text: &mut String, name: &str, number: u64) {
 /// limit is the most that is told.
 pub fn told_remaining(limit: &LimitState) -> u64 {
     limit.remaining.min(limit.quota)
-}
-
-/// Returns true if `headers` holds any header that only the gateway sets.
-pub fn has_rate_headers(headers: &HeaderMap) -> bool {
-    RATE_HEADERS.iter().any(|name| headers.contains_key(name))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use bytes::Bytes;
 pub use code::Code;
 use common::{dunning::Unpaid, id::InvoiceId};
 use http::{StatusCode, header};
-pub use limits::{has_rate_headers, rate_headers, told_remaining};
+pub use limits::{RateHeaders, rate_headers, told_remaining};
 use pingora_http::ResponseHeader;
 use serde::Serialize;
 

@@ -4,19 +4,21 @@
 //! client sends under these names is removed. Of a trusted proxy, `-For` is continued, and
 //! `-Proto`, `-Host`, `-Port` and `-Prefix` are passed on if they stand once and make sense.
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::net::IpAddr;
 
 use common::origin;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
-use pingora_http::RequestHeader;
+use pingora_core::{ErrorType, OrErr as _};
 use smallvec::SmallVec;
 
-const FOR: &str = "X-Forwarded-For";
-const PROTO: &str = "X-Forwarded-Proto";
-const HOST: &str = "X-Forwarded-Host";
-const PORT: &str = "X-Forwarded-Port";
-const PREFIX: &str = "X-Forwarded-Prefix";
+use crate::address_text;
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// Longest host or prefix that is passed on, in bytes.
 const VALUE_MAX_BYTES: usize = 1_024;
@@ -64,7 +66,7 @@ impl Source {
         if !self.behind_proxy {
             return Forwarded::default();
         }
-        let sound = |name, is_sound: fn(&[u8]) -> bool| only(headers, name).filter(|value| is_sound(value.as_bytes()));
+        let sound = |name, is_sound: fn(&[u8]) -> bool| only(headers, &name).filter(|value| is_sound(value.as_bytes()));
         Forwarded {
             proto: proto(headers),
             host: sound(HOST, is_host).cloned(),
@@ -75,46 +77,49 @@ impl Source {
 }
 
 impl Forwarded {
-    /// Writes the headers into a request that has none of them. `secure`: the connection to this
-    /// gateway is TLS.
-    pub(super) fn write(self, request: &mut RequestHeader, source: &Source, secure: bool) -> pingora_core::Result<()> {
+    /// Writes the headers into those of a request that has none of them. `secure`: the connection
+    /// to this gateway is TLS.
+    pub(super) fn write(self, headers: &mut HeaderMap, source: &Source, secure: bool) -> pingora_core::Result<()> {
         if !source.hops.is_empty() {
-            request.insert_header(FOR, chain(&source.hops))?;
+            let chain = HeaderValue::from_bytes(&chain(&source.hops));
+            headers.insert(FOR, chain.or_err(ErrorType::InternalError, "addresses that are no header")?);
         }
-        request.insert_header(PROTO, self.proto.unwrap_or(if secure { "https" } else { "http" }))?;
-        if let Some(host) = self.host.or_else(|| request.headers.get(header::HOST).cloned()) {
-            request.insert_header(HOST, host)?;
+        let proto = self.proto.unwrap_or(if secure { "https" } else { "http" });
+        headers.insert(PROTO, HeaderValue::from_static(proto));
+        if let Some(host) = self.host.or_else(|| headers.get(header::HOST).cloned()) {
+            headers.insert(HOST, host);
         }
         if let Some(port) = self.port {
-            request.insert_header(PORT, port)?;
+            headers.insert(PORT, port);
         }
         if let Some(prefix) = self.prefix {
-            request.insert_header(PREFIX, prefix)?;
+            headers.insert(PREFIX, prefix);
         }
         Ok(())
     }
 }
 
 /// The addresses as the header states them: the client first.
-fn chain(hops: &[IpAddr]) -> String {
-    let mut text = String::new();
+fn chain(hops: &[IpAddr]) -> address_text::AddressText {
+    let mut text = address_text::AddressText::new();
     for hop in hops.iter().rev() {
-        let comma = if text.is_empty() { "" } else { ", " };
-        // Writing into a string does not fail.
-        let _ = write!(text, "{comma}{hop}");
+        if !text.is_empty() {
+            text.extend_from_slice(b", ");
+        }
+        text.extend_from_slice(&address_text::of_ip(*hop));
     }
     text
 }
 
 /// The scheme that the client of a proxy uses.
 fn proto(headers: &HeaderMap) -> Option<&'static str> {
-    let value = only(headers, PROTO)?;
+    let value = only(headers, &PROTO)?;
     let says = |proto: &&str| value.as_bytes().eq_ignore_ascii_case(proto.as_bytes());
     ["http", "https"].into_iter().find(says)
 }
 
 /// The value of a header that stands once.
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
@@ -143,21 +148,20 @@ mod tests {
     const TRUSTED: [&str; 1] = ["10.0.0.0/8"];
 
     /// The headers that the upstream gets, in the order of their names.
-    fn told(peer: &str, secure: bool, sent: &[(&'static str, &str)]) -> Vec<String> {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        request.insert_header("Host", "api.test").unwrap();
+    fn told(peer: &str, secure: bool, sent: &[(HeaderName, &str)]) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("api.test"));
         for (name, value) in sent {
-            request.append_header(*name, *value).unwrap();
+            headers.append(name, value.parse().unwrap());
         }
         let trusted: Vec<IpNet> = TRUSTED.iter().map(|network| network.parse().unwrap()).collect();
-        let source = Source::of(Some(peer.parse().unwrap()), &request.headers, &trusted);
-        let forwarded = source.forwarded(&request.headers);
+        let source = Source::of(Some(peer.parse().unwrap()), &headers, &trusted);
+        let forwarded = source.forwarded(&headers);
         for name in [FOR, PROTO, HOST, PORT, PREFIX] {
-            request.remove_header(name);
+            headers.remove(name);
         }
-        forwarded.write(&mut request, &source, secure).unwrap();
-        let mut lines: Vec<String> = request
-            .headers
+        forwarded.write(&mut headers, &source, secure).unwrap();
+        let mut lines: Vec<String> = headers
             .iter()
             .filter_map(|(name, value)| {
                 let name = name.as_str().strip_prefix("x-forwarded-")?;
@@ -168,7 +172,7 @@ mod tests {
         lines
     }
 
-    const SENT: [(&str, &str); 5] = [
+    const SENT: [(HeaderName, &str); 5] = [
         (FOR, "6.6.6.6, 198.51.100.7"),
         (PROTO, "https"),
         (HOST, "shop.example.com:8443"),
@@ -201,7 +205,7 @@ mod tests {
 
     #[test]
     fn senseless_word_of_a_trusted_proxy_is_replaced_by_what_is_seen() {
-        let senseless: [&[(&str, &str)]; 10] = [
+        let senseless: [&[(HeaderName, &str)]; 10] = [
             &[],
             &[(PROTO, "gopher")],
             &[(PROTO, "https, http")],

@@ -5,14 +5,19 @@ use std::{os::fd::RawFd, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
-use pingora_core::{Error, ErrorType, Result, protocols::Digest, upstreams::peer::HttpPeer};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use pingora_core::{Error, ErrorType, OrErr as _, Result, protocols::Digest, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tracing::warn;
 
 use super::{
-    Context, Proxy, client::Client, enter::Entry, failure, fault, framing, grpc, hop, identity, observe, secured,
+    Context, Proxy,
+    client::Client,
+    enter::Entry,
+    failure, fault, framing, grpc, hop, identity, observe,
+    plain::{self, REQUEST_ID},
+    secured,
     timeouts::Part,
 };
 use crate::{
@@ -21,6 +26,9 @@ use crate::{
     route::{Bill, OnAbort},
     upstream::Choice,
 };
+
+/// Room for the headers that a request gets on its way.
+const HEADERS_ADDED: usize = 12;
 
 /// The proxy as Pingora drives it.
 pub struct Hooks(pub Arc<Proxy>);
@@ -134,9 +142,12 @@ impl ProxyHttp for Hooks {
             return Err(context.fail(Problem::new(Code::Internal, "a request without a caller")));
         }
         let client = session.req_header().version;
-        hop::strip_request(request, client);
+        plain::edit_request(request, |parts| {
+            parts.headers.reserve(HEADERS_ADDED);
+            hop::strip_request(&mut parts.headers, client);
+            hop::sign(&mut parts.headers, client);
+        });
         hop::count_forward(request)?;
-        hop::sign(request, client)?;
         if route.lifecycle.bill == Bill::OnDispatch {
             hop::announce_close(request)?;
         }
@@ -246,7 +257,8 @@ impl ProxyHttp for Hooks {
         fault::point("response_filter", session.req_header());
         let switches = response.status == StatusCode::SWITCHING_PROTOCOLS;
         if response.status.is_informational() && !switches {
-            hop::strip_response(response);
+            let status = response.status;
+            plain::edit_answer(response, |headers| hop::strip_response(status, headers));
             return Ok(());
         }
         if let Err(problem) = hop::frame(session, response).and_then(|()| self.0.account(response, context)) {
@@ -267,7 +279,10 @@ impl ProxyHttp for Hooks {
             grant.write(response)?;
         }
         secured::insist(session, response)?;
-        response.insert_header("X-Request-Id", context.request_id.as_str())
+        let request_id = HeaderValue::from_str(&context.request_id);
+        let request_id = request_id.or_err(ErrorType::InternalError, "a request id that is no header")?;
+        plain::edit_answer(response, |headers| headers.insert(REQUEST_ID, request_id));
+        Ok(())
     }
 
     fn response_body_filter(

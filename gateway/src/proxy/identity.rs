@@ -3,12 +3,23 @@
 //! Headers that tell the caller's identity are set here and nowhere else; a client's own copies are
 //! removed in every spelling that some server takes for the same (see [`reserved`]).
 
-use http::{HeaderName, Uri, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, uri::PathAndQuery};
+use pingora_core::{ErrorType, OrErr as _};
 use pingora_http::RequestHeader;
 use smallvec::SmallVec;
 
-use super::{forwarded::Source, reserved, secured, trace};
+use super::{
+    forwarded::Source,
+    plain::{self, REQUEST_ID},
+    reserved, secured, trace,
+};
 use crate::{catalog::Caller, listen::ShownCertificate, route::Route};
+
+const TENANT_ID: HeaderName = HeaderName::from_static("x-tenant-id");
+
+const KEY_ID: HeaderName = HeaderName::from_static("x-key-id");
+
+const PLAN: HeaderName = HeaderName::from_static("x-plan");
 
 /// The values that a request is rewritten with.
 pub(super) struct Identity<'a> {
@@ -25,27 +36,37 @@ pub(super) struct Identity<'a> {
 
 /// Turns the client's request into the one for the upstream.
 pub(super) fn rewrite(request: &mut RequestHeader, identity: &Identity<'_>) -> pingora_core::Result<()> {
-    let Identity { caller, route, request_id, source, secure, certificate } = *identity;
-    let forwarded = source.forwarded(&request.headers);
-    let removed: SmallVec<[HeaderName; 8]> =
-        request.headers.keys().filter(|name| is_removed(name.as_str(), route)).cloned().collect();
-    for name in &removed {
-        request.remove_header(name);
-    }
-    if let Some(caller) = caller {
-        request.insert_header("X-Tenant-Id", &caller.tenant.id.text()[..])?;
-        request.insert_header("X-Key-Id", &caller.key.id.text()[..])?;
-        request.insert_header("X-Plan", caller.tenant.plan().as_str())?;
-    }
-    if let Some(certificate) = certificate {
-        secured::introduce(request, certificate)?;
-    }
-    request.insert_header("X-Request-Id", request_id)?;
-    trace::propagate(request)?;
-    forwarded.write(request, source, secure)?;
+    plain::edit_request(request, |parts| introduce(&mut parts.headers, identity))?;
+    let route = identity.route;
     remove_credential(request, route)?;
     retarget(request, route)?;
     route.rewrite.as_ref().map_or(Ok(()), |rewrite| rewrite.target(request, &route.path))
+}
+
+/// Replaces the headers that are the gateway's own.
+fn introduce(headers: &mut HeaderMap, identity: &Identity<'_>) -> pingora_core::Result<()> {
+    let Identity { caller, route, request_id, source, secure, certificate } = *identity;
+    let forwarded = source.forwarded(headers);
+    let removed: SmallVec<[HeaderName; 8]> =
+        headers.keys().filter(|name| is_removed(name.as_str(), route)).cloned().collect();
+    for name in &removed {
+        headers.remove(name);
+    }
+    if let Some(caller) = caller {
+        headers.insert(TENANT_ID, value(&caller.tenant.id.text())?);
+        headers.insert(KEY_ID, value(&caller.key.id.text())?);
+        headers.insert(PLAN, value(caller.tenant.plan().as_str().as_bytes())?);
+    }
+    if let Some(certificate) = certificate {
+        secured::introduce(headers, certificate);
+    }
+    headers.insert(REQUEST_ID, value(request_id.as_bytes())?);
+    trace::propagate(headers)?;
+    forwarded.write(headers, source, secure)
+}
+
+fn value(text: &[u8]) -> pingora_core::Result<HeaderValue> {
+    HeaderValue::from_bytes(text).or_err(ErrorType::InternalError, "a value of the gateway's own that is no header")
 }
 
 /// Returns true if a header of this name is the gateway's own to write, or carries the route's

@@ -19,6 +19,7 @@ mod hooks;
 mod hop;
 mod identity;
 mod observe;
+mod plain;
 pub(crate) mod reserved;
 mod retry;
 mod secured;

@@ -4,8 +4,9 @@
 //! Invariant: an upstream gets the headers `X-Client-Cert-*` only from here. They tell of a
 //! certificate that was verified in the handshake of this connection.
 
+use http::{HeaderMap, HeaderName};
 use pingora_core::Result;
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use crate::listen::{Secured, ShownCertificate};
@@ -29,11 +30,11 @@ pub(super) fn insist(session: &Session, answer: &mut ResponseHeader) -> Result<(
 }
 
 /// Tells the upstream of the certificate.
-pub(super) fn introduce(request: &mut RequestHeader, certificate: &ShownCertificate) -> Result<()> {
+pub(super) fn introduce(headers: &mut HeaderMap, certificate: &ShownCertificate) {
     let ShownCertificate { subject, names, fingerprint, .. } = certificate;
-    request.insert_header("X-Client-Cert-Subject", subject.clone())?;
+    headers.insert(HeaderName::from_static("x-client-cert-subject"), subject.clone());
     if !names.is_empty() {
-        request.insert_header("X-Client-Cert-San", names.clone())?;
+        headers.insert(HeaderName::from_static("x-client-cert-san"), names.clone());
     }
-    request.insert_header("X-Client-Cert-Sha256", fingerprint.clone())
+    headers.insert(HeaderName::from_static("x-client-cert-sha256"), fingerprint.clone());
 }

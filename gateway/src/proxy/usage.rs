@@ -1,7 +1,7 @@
 //! From the upstream's answer to the usage record, before the answer goes on.
 
 use common::usage::ABORTED_STATUS;
-use http::{HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use pingora_http::ResponseHeader;
 use tracing::{error, warn};
 
@@ -9,14 +9,17 @@ use super::{
     Proxy,
     abort::Abort,
     context::{Context, now},
-    hop,
+    hop, plain,
 };
 use crate::{
     admission::unrecorded,
-    answer::{Code, Problem, has_rate_headers, rate_headers},
+    answer::{Code, Problem, rate_headers},
     limit::{LimitState, headers::RATE_HEADERS},
     route::{Bill, Route, UNITS_MAX, Units},
 };
+
+/// Room for the headers that an answer gets on its way.
+const HEADERS_ADDED: usize = 8;
 
 /// The status of a record that is written before there is an answer.
 const DISPATCHED: u16 = 202;
@@ -91,9 +94,8 @@ impl Proxy {
             context.abort = Some(Abort::Finished);
             context.status = Some(ABORTED_STATUS);
         }
-        hop::strip_response(response);
-        insert_rate_headers(response, &self.gateway.admission().limits(caller, route, now()))
-            .map_err(|_| Problem::new(Code::Internal, "rate headers could not be written"))
+        dress(response, &self.gateway.admission().limits(caller, route, now()));
+        Ok(())
     }
 
     /// Dresses an answer of a public route, of which nothing is recorded.
@@ -105,9 +107,8 @@ impl Proxy {
             context.abort = Some(Abort::Finished);
             context.status = Some(ABORTED_STATUS);
         }
-        hop::strip_response(response);
-        insert_rate_headers(response, context.by_address.as_slice())
-            .map_err(|_| Problem::new(Code::Internal, "rate headers could not be written"))
+        dress(response, context.by_address.as_slice());
+        Ok(())
     }
 
     /// The units that the upstream reports, or the route's own. The header is for the gateway only
@@ -142,14 +143,26 @@ fn reported_units(response: &ResponseHeader, name: &HeaderName) -> Result<u64, &
     text.parse().ok().filter(|units| *units <= UNITS_MAX).ok_or("too large")
 }
 
-/// Replaces whatever rate headers the upstream sent.
-fn insert_rate_headers(response: &mut ResponseHeader, limits: &[LimitState]) -> pingora_core::Result<()> {
-    if has_rate_headers(&response.headers) {
+/// Removes what was meant for the gateway only, and replaces whatever rate headers the upstream
+/// sent.
+fn dress(response: &mut ResponseHeader, limits: &[LimitState]) {
+    let status = response.status;
+    plain::edit_answer(response, |headers| {
+        headers.reserve(HEADERS_ADDED);
+        hop::strip_response(status, headers);
+        insert_rate_headers(headers, limits);
+    });
+}
+
+fn insert_rate_headers(headers: &mut HeaderMap, limits: &[LimitState]) {
+    if limits.is_empty() {
         for name in &RATE_HEADERS {
-            response.remove_header(name);
+            headers.remove(name);
         }
     }
-    rate_headers(limits).into_iter().try_for_each(|(name, value)| response.insert_header(name, value))
+    for (name, value) in rate_headers(limits) {
+        headers.insert(name, value);
+    }
 }
 
 #[cfg(test)]
@@ -182,8 +195,10 @@ mod tests {
             LimitState { policy: "key-minute", quota: 100, window_seconds: 60, remaining: 10, reset_seconds: 1 };
         let mut response = ResponseHeader::build(200, None).unwrap();
         response.insert_header("X-RateLimit-Limit", "upstream").unwrap();
-        insert_rate_headers(&mut response, &[minute]).unwrap();
+        dress(&mut response, &[minute]);
         assert_eq!(response.headers["ratelimit"], "\"key-minute\";r=10;t=1");
         assert_eq!(response.headers["x-ratelimit-limit"], "100");
+        dress(&mut response, &[]);
+        assert!(response.headers.is_empty());
     }
 }
