@@ -139,31 +139,14 @@ impl AuditFilter {
 /// The statement for a tenant that was in the scope so many times, or for all of everybody. Its
 /// text is put together from constants and the numbers of placeholders.
 fn statement(spans: usize) -> String {
-    let known: Vec<_> = (0..spans)
-        .map(|place| {
-            let first = FIRST_SPAN + 3 * place;
-            let (from, to) = (first + 1, first + 2);
-            format!(
-                "SELECT CAST(${first} AS TEXT) AS top, CAST(${from} AS BIGINT) AS from_at, CAST(${to} AS BIGINT) AS to_at"
-            )
-        })
-        .collect();
-    let (with, join) = if spans == 0 { (String::new(), "") } else { (with_spans(&known.join(" UNION ")), IN_SPANS) };
+    let known = |place| {
+        let first = FIRST_SPAN + 3 * place;
+        let (from, to) = (first + 1, first + 2);
+        [format!("CAST(${first} AS TEXT)"), format!("CAST(${from} AS BIGINT)"), format!("CAST(${to} AS BIGINT)")]
+    };
+    let known: Vec<_> = (0..spans).map(known).collect();
+    let (with, join) = if spans == 0 { (String::new(), "") } else { (spans::table(&known, true), IN_SPANS) };
     format!("{with}{ENTRIES}{join}{CHOSEN}")
-}
-
-/// The table `spans`: tenants of a subtree, each at the times at which it was there. `UNION` keeps
-/// every range once.
-fn with_spans(known: &str) -> String {
-    format!(
-        "WITH RECURSIVE spans (tenant_id, from_at, to_at) AS (\
-         SELECT id, from_at, to_at FROM ({known}) AS known JOIN tenants ON id = top UNION \
-         SELECT below.tenant_id, \
-         CASE WHEN below.starts_at > spans.from_at THEN below.starts_at ELSE spans.from_at END, \
-         CASE WHEN below.ends_at < spans.to_at THEN below.ends_at ELSE spans.to_at END \
-         FROM spans JOIN tenant_parents below ON below.parent_id = spans.tenant_id \
-         WHERE below.starts_at < spans.to_at AND (below.ends_at IS NULL OR below.ends_at > spans.from_at)) "
-    )
 }
 
 /// A change to be logged.

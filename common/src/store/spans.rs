@@ -21,6 +21,27 @@ pub(crate) const FOREVER_AGO: Micros = Micros(i64::MIN);
 /// moves; far more than anybody makes, it ends a circle that only a damaged store can hold.
 const SPANS_MAX: usize = 10_000;
 
+/// Everybody below a tenant, each at the times at which it was there: `UNION` keeps every range
+/// once, so that this ends whatever the table holds.
+const BELOW: &str = " UNION SELECT below.tenant_id, \
+    CASE WHEN below.starts_at > spans.from_at THEN below.starts_at ELSE spans.from_at END, \
+    CASE WHEN below.ends_at < spans.to_at THEN below.ends_at ELSE spans.to_at END \
+    FROM spans JOIN tenant_parents below ON below.parent_id = spans.tenant_id \
+    WHERE below.starts_at < spans.to_at AND (below.ends_at IS NULL OR below.ends_at > spans.from_at)";
+
+/// Begins a statement with the table `spans` (`tenant_id`, `from_at`, `to_at`): tenants at the times that
+/// `known` lists, and everybody below them if asked for. Each row of `known` is a tenant, a start and an
+/// end, as text of the statement whose type is plain.
+pub(crate) fn table(known: &[[String; 3]], subtree: bool) -> String {
+    let rows: Vec<String> = known.iter().map(|row| format!("({})", row.join(", "))).collect();
+    format!(
+        "WITH RECURSIVE spans (tenant_id, from_at, to_at) AS (SELECT id, column2, column3 FROM (VALUES {}) AS known \
+         JOIN tenants ON id = column1{}) ",
+        rows.join(", "),
+        if subtree { BELOW } else { "" }
+    )
+}
+
 /// The ranges of time in which `tenant` was under `above`, in order; all of time if it is the same
 /// tenant.
 pub(crate) async fn spans_under(

@@ -55,19 +55,19 @@ impl Store {
             return Err(not_found());
         }
         // Constants and numbers of placeholders alone.
-        let known: Vec<_> = (0..spans.len())
-            .map(|place| format!("(CAST(${} AS BIGINT), CAST(${} AS BIGINT))", 4 + 2 * place, 5 + 2 * place))
-            .collect();
-        let below = if subtree { BELOW } else { "" };
+        let known = |place| {
+            let number = |of: usize| format!("CAST(${} AS BIGINT)", of + 2 * place);
+            ["CAST($1 AS TEXT)".to_owned(), number(4), number(5)]
+        };
+        let known: Vec<_> = (0..spans.len()).map(known).collect();
         let (columns, names) = if by_tenant { BY_TENANT } else { ("", "") };
         let statement = format!(
-            "WITH RECURSIVE spans (tenant_id, from_at, to_at) AS (SELECT id, column1, column2 \
-             FROM (VALUES {}) AS known JOIN tenants ON id = $1{below}) \
+            "{}\
              SELECT {columns}reason, CAST(SUM(count) AS BIGINT) AS refusals FROM refusals_hourly \
              JOIN spans ON spans.tenant_id = refusals_hourly.tenant_id AND hour >= spans.from_at \
              AND hour < spans.to_at{names} WHERE hour >= $2 AND hour < $3 \
              GROUP BY {columns}reason ORDER BY refusals DESC, {columns}reason LIMIT {ROWS_MAX}",
-            known.join(", ")
+            spans::table(&known, subtree)
         );
         let query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
         let query = query.bind(tenant.to_string()).bind(window.start.0).bind(window.end.0);
@@ -87,10 +87,3 @@ const BY_TENANT: (&str, &str) = ("tenant, tenant_name, ", NAMES);
 
 const NAMES: &str = " JOIN (SELECT id AS tenant, name AS tenant_name FROM tenants) AS named \
     ON named.tenant = refusals_hourly.tenant_id";
-
-/// Everybody below a tenant, each at the times at which it was there.
-const BELOW: &str = " UNION SELECT below.tenant_id, \
-    CASE WHEN below.starts_at > spans.from_at THEN below.starts_at ELSE spans.from_at END, \
-    CASE WHEN below.ends_at < spans.to_at THEN below.ends_at ELSE spans.to_at END \
-    FROM spans JOIN tenant_parents below ON below.parent_id = spans.tenant_id \
-    WHERE below.starts_at < spans.to_at AND (below.ends_at IS NULL OR below.ends_at > spans.from_at)";

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use sqlx::{Any, AssertSqlSafe, any::AnyArguments, query::Query};
 
 use super::{Bucket, UsageQuery};
-use crate::time::{Micros, Window};
+use crate::{
+    store::spans,
+    time::{Micros, Window},
+};
 
 /// A statement and its values. Its text is put together from constants and the numbers of
 /// placeholders.
@@ -21,31 +24,16 @@ enum Value {
     Number(i64),
 }
 
-/// Everybody below a tenant, each at the times at which it was there: `UNION` keeps every range
-/// once, so that this ends whatever the table holds.
-const BELOW: &str = " UNION SELECT below.tenant_id, \
-    CASE WHEN below.starts_at > spans.from_at THEN below.starts_at ELSE spans.from_at END, \
-    CASE WHEN below.ends_at < spans.to_at THEN below.ends_at ELSE spans.to_at END \
-    FROM spans JOIN tenant_parents below ON below.parent_id = spans.tenant_id \
-    WHERE below.starts_at < spans.to_at AND (below.ends_at IS NULL OR below.ends_at > spans.from_at)";
-
 impl<'q> Statement<'q> {
     /// Begins with whose usage it is: the table `spans`.
-    pub(super) fn new(asked: &'q UsageQuery, spans: &[Window]) -> Self {
+    pub(super) fn new(asked: &'q UsageQuery, times: &[Window]) -> Self {
         let mut statement = Self { asked, text: String::new(), values: Vec::new() };
-        statement.text.push_str(
-            "WITH RECURSIVE spans (tenant_id, from_at, to_at) AS (\
-             SELECT id, column2, column3 FROM (VALUES ",
-        );
-        for (place, span) in spans.iter().enumerate() {
+        let row = |span: &Window| {
             let tenant = statement.value(Value::Text(asked.tenant.to_string()));
-            let (from, to) = (statement.number(span.start), statement.number(span.end));
-            let comma = if place == 0 { "" } else { ", " };
-            let _ = write!(statement.text, "{comma}({tenant}, {from}, {to})");
-        }
-        statement.text.push_str(") AS known JOIN tenants ON id = column1");
-        statement.text.push_str(if asked.subtree { BELOW } else { "" });
-        statement.text.push_str(") ");
+            [tenant, statement.number(span.start), statement.number(span.end)]
+        };
+        let known: Vec<_> = times.iter().map(row).collect();
+        statement.text = spans::table(&known, asked.subtree);
         statement
     }
 
