@@ -184,6 +184,9 @@ pub struct PercentageDocument {
     #[schema(example = "0.10")]
     #[serde(skip_serializing_if = "Option::is_none")]
     fixed: Option<String>,
+    /// Requests of a period, the first ones, for which `fixed` is not charged; none unless stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free_requests: Option<u64>,
 }
 
 /// One step of a graduated or volume price.
@@ -349,9 +352,9 @@ impl From<UnitPrice> for PriceDocument {
 }
 
 impl From<Percentage> for PercentageDocument {
-    fn from(Percentage { percent, unit, fixed }: Percentage) -> Self {
+    fn from(Percentage { percent, unit, fixed, free_requests }: Percentage) -> Self {
         let text = |decimal: crate::money::Decimal| decimal.to_string();
-        Self { percent: text(percent), unit: text(unit), fixed: fixed.map(text) }
+        Self { percent: text(percent), unit: text(unit), fixed: fixed.map(text), free_requests: Some(free_requests).filter(|count| *count > 0) }
     }
 }
 

@@ -216,6 +216,6 @@ mod tests {
         assert_eq!(faults(Price::Volume(vec![tier(Some(5), Some("-1")), tier(Some(5), None)])).len(), 3);
         assert_eq!(faults(Price::Package(UnitPrice { amount: "-1".parse().unwrap(), per: 0 })).len(), 2);
         let (percent, unit) = ("1".parse().unwrap(), "0".parse().unwrap());
-        assert_eq!(faults(Price::Percentage(Percentage { percent, unit, fixed: None })).len(), 1);
+        assert_eq!(faults(Price::Percentage(Percentage { percent, unit, fixed: None, free_requests: 1 })).len(), 2);
     }
 }

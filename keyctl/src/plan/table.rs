@@ -125,8 +125,9 @@ fn charge_text(charge: &Charge, currency: &str) -> String {
             .chain(tiers.iter().map(tier))
             .collect(),
         Price::Package(price) => vec![format!("then {} {currency} for each {} begun", price.amount, price.per)],
-        Price::Percentage(Percentage { percent, unit, fixed }) => {
-            let fixed = fixed.map(|fixed| format!(" and {fixed} {currency} per request")).unwrap_or_default();
+        Price::Percentage(Percentage { percent, unit, fixed, free_requests }) => {
+            let after = if *free_requests == 0 { String::new() } else { format!(" after the first {free_requests}") };
+            let fixed = fixed.map(|fixed| format!(" and {fixed} {currency} per request{after}")).unwrap_or_default();
             vec![format!("then {percent} % of {unit} {currency} per unit{fixed}")]
         }
     };

@@ -46,8 +46,9 @@ fn tiers() -> impl Strategy<Value = Vec<Tier>> {
 }
 
 fn prices() -> impl Strategy<Value = Price> {
-    let percentage = (decimals(), decimals(), proptest::option::of(decimals()))
-        .prop_map(|(percent, unit, fixed)| Price::Percentage(Percentage { percent, unit, fixed }));
+    let percentage = (decimals(), decimals(), proptest::option::of(decimals()), 0_u64..50).prop_map(
+        |(percent, unit, fixed, free_requests)| Price::Percentage(Percentage { percent, unit, fixed, free_requests }),
+    );
     prop_oneof![
         unit_prices().prop_map(Price::PerUnit),
         tiers().prop_map(Price::Graduated),
@@ -65,7 +66,7 @@ fn sum(parts: &[Part]) -> (i128, Exact) {
 fn every_model_has_its_name_its_tiers_and_its_extremes() {
     let tiers = vec![tier(Some(5), Some("1"), None), tier(Some(9), Some("2"), None), tier(None, Some("3"), None)];
     let decimal = |text: &str| text.parse().unwrap();
-    let percentage = Percentage { percent: decimal("1"), unit: decimal("1"), fixed: None };
+    let percentage = Percentage { percent: decimal("1"), unit: decimal("1"), fixed: None, free_requests: 0 };
     for (price, name, count, is_monotonic) in [
         (Price::PerUnit(price("1", 1)), "per_unit", 0, true),
         (Price::Graduated(tiers.clone()), "tiers", 3, true),

@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(told(&Price::Package(price("-1", 0))).len(), 2);
         let percentage = |percent: &str, unit: &str, fixed: &str| {
             let [percent, unit, fixed] = [percent, unit, fixed].map(|text| text.parse().unwrap());
-            told(&Price::Percentage(Percentage { percent, unit, fixed: Some(fixed) }))
+            told(&Price::Percentage(Percentage { percent, unit, fixed: Some(fixed), free_requests: 1 }))
         };
         assert_eq!(percentage("1", "1", "0"), [""; 0]);
         assert_eq!(percentage("-1", "1", "-1").len(), 2);
