@@ -115,8 +115,9 @@ pub async fn issue_watched(
     options: IssueOptions,
     watch: Watch<'_>,
 ) -> Result<Run, InvoiceError> {
-    let mut basis = Basis::read(store, PeriodChoice::Named(period), only, Supposed::default(), watch).await?;
+    // Each reads everybody's periods: one after the other, so that nobody needs both at once.
     let late = late::find(store, period, only, options.late_periods, watch).await?;
+    let mut basis = Basis::read(store, PeriodChoice::Named(period), only, Supposed::default(), watch).await?;
     let mut run = Run {
         period,
         issued: Vec::new(),
@@ -127,6 +128,7 @@ pub async fn issue_watched(
         unsubscribed_tenants: basis.unsubscribed_tenants(),
     };
     run.issue_drafts(store, &mut basis, late, options, watch).await?;
+    drop(basis);
     let due = parts::due(store, options.now, only).await?;
     let mut consolidation = Consolidation::read(store).await?;
     let alone = consolidation.keep(due);
