@@ -11,7 +11,7 @@ mod stories;
 
 use std::path::Path;
 
-use billing::invoice::{IssueOptions, issue};
+use billing::invoice::{IssueOptions, issue, issue_due};
 use common::{
     api::invoice::{CreditNoteDocument, InvoiceDocument},
     id::{InvoiceId, TenantId},
@@ -87,6 +87,13 @@ impl Story {
         let now = instant(&format!("{}-02T12:00:00Z", period.next()));
         let options = IssueOptions { now, grace_seconds: 3_600, late_periods: 3 };
         let run = issue(&self.store, period, None, options).await.unwrap();
+        assert_eq!(run.failed, []);
+    }
+
+    /// Issues what is due at an instant, within a period or after it.
+    async fn run_due(&self, now: &str) {
+        let options = IssueOptions { now: instant(now), grace_seconds: 3_600, late_periods: 3 };
+        let run = issue_due(&self.store, None, options).await.unwrap();
         assert_eq!(run.failed, []);
     }
 

@@ -222,3 +222,27 @@ async fn two_tax_rates() {
     story.run("2026-10").await;
     story.ends("two_tax_rates", &["154.63 EUR"]).await;
 }
+
+/// Usage is billed once it comes to 50.00 within a month. 5,000 x 0.01 and 1,000 x 0.005 are 55.00, on
+/// an invoice of its own on the 9th. 4,999 x 0.005 = 24.995 more are not enough, so they come with the
+/// month's fee of 10.00: 35.00. Both are 90.00, as one invoice of 10,999 units would be: 10.00, 50.00
+/// and 5,999 x 0.005 = 29.995.
+#[tokio::test]
+async fn progressive_billing() {
+    let mut story = Story::new().await;
+    let plan = "id: metered, name: Metered, currency: EUR, flat_fee: '10.00', billing: { invoice_at: '50.00' }, \
+        charges: [{ meter: requests, tiers: [{ up_to: 5000, price: { amount: '0.01', per: 1 } }, \
+        { price: { amount: '0.005', per: 1 } }] }]";
+    story.plan(story.root, plan).await;
+    let acme = story.customer("Acme", "Europe/Berlin").await;
+    story.subscribe(acme, "metered", super::BEGAN).await;
+    story.used(acme, "2026-10-08T12:00:00Z", 4_900).await;
+    story.run_due("2026-10-08T13:00:00Z").await;
+    story.used(acme, "2026-10-09T12:00:00Z", 1_100).await;
+    story.run_due("2026-10-09T13:00:00Z").await;
+    story.run_due("2026-10-09T14:00:00Z").await;
+    story.used(acme, "2026-10-20T12:00:00Z", 4_999).await;
+    story.run_due("2026-10-21T13:00:00Z").await;
+    story.run("2026-10").await;
+    story.ends("progressive_billing", &["10.00 EUR", "55.00 EUR", "35.00 EUR"]).await;
+}
