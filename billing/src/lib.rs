@@ -4,12 +4,13 @@
 //! prices the usage of a period by a plan, [`invoice`] puts the lines of a payer and period
 //! together, [`document`] and [`e_invoice`] write it down for people and for programs. [`api`] serves the business API, with [`access`] in front of it and [`problem`] for
 //! its errors. [`command`] is the command line, [`config`] the settings, [`upkeep`] the periodic
-//! work, [`job`] what is due at times of a calendar, [`watch`] the gauges of store and books, [`outbox`] sends what leaves the
+//! work, [`job`] what is due at times of a calendar, [`watch`] the gauges of store and books, [`budget`] counts what usage may cost, [`outbox`] sends what leaves the
 //! system, [`publish`] the feed of changes for other
 //! systems.
 
 pub mod access;
 pub mod api;
+pub mod budget;
 pub mod command;
 pub mod config;
 pub mod document;

@@ -4,7 +4,7 @@
 //! [`plan`] says what it may do and what that costs; [`usage`] says what it did; an [`invoice`]
 //! says what that costs, and a [`payment`] pays it, of which the [`bank`] may tell, or [`dunning`]
 //! follows; the [`ledger`] says who owes what, [`deferral`] what is not earned yet; [`branding`] says
-//! how documents look, and an [`export`] hands all of it to other programs; an
+//! how documents look, a [`budget`] what usage may cost, and an [`export`] hands all of it to other programs; an
 //! [`event`] tells others of it through the [`outbox`], by [`webhook`] and by [`mail`]; the
 //! [`store`] keeps all of it. [`acting`] and [`admin`] say who changes it, [`origin`] where a
 //! request comes from. [`telemetry`] is how programs tell of themselves. [`id`], [`money`] and
@@ -17,6 +17,7 @@ pub mod admin;
 pub mod api;
 pub mod bank;
 pub mod branding;
+pub mod budget;
 pub mod change;
 pub mod config;
 pub mod coupon;

@@ -282,6 +282,10 @@ pub const RULES: &[Rule] = &[
         "/v1/tenants/{tenant}/wallet/top-ups/{top_up}/cancel",
         from_above(write(Credit), Target::Tenant, Billing),
     ),
+    // Budgets: whoever pays for usage says what it may cost.
+    row("GET", "/v1/tenants/{tenant}/budgets", reads(read(Credit), Target::Tenant, Viewer)),
+    row("PUT", "/v1/tenants/{tenant}/budgets/{scope}", within(write(Credit), Target::Tenant, Billing)),
+    row("DELETE", "/v1/tenants/{tenant}/budgets/{scope}", within(write(Credit), Target::Tenant, Billing)),
     row("GET", "/v1/usage", reads(read(Usage), Target::Own, Viewer)),
     row("GET", "/v1/usage/refusals", reads(read(Usage), Target::Own, Viewer)),
     // Whoever pays for usage does not report it or correct it.

@@ -14,6 +14,7 @@ mod billing_details;
 mod body;
 mod books;
 mod branding;
+mod budgets;
 mod coupons;
 mod credit;
 mod document;
@@ -125,6 +126,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Services>>)> {
         ("/v1/tenants/{tenant}/wallet/top-ups", get(wallet::top_ups::list).post(wallet::top_ups::request)),
         ("/v1/tenants/{tenant}/wallet/top-ups/{top_up}/confirm", post(wallet::top_ups::confirm)),
         ("/v1/tenants/{tenant}/wallet/top-ups/{top_up}/cancel", post(wallet::top_ups::cancel)),
+        ("/v1/tenants/{tenant}/budgets", get(budgets::list)),
+        ("/v1/tenants/{tenant}/budgets/{scope}", put(budgets::put).delete(budgets::delete)),
         ("/v1/tenants/{tenant}/billing-details", get(billing_details::show).put(billing_details::replace)),
         ("/v1/tenants/{tenant}/branding", get(branding::show).put(branding::replace)),
         ("/v1/tenants/{tenant}/statement/pdf", get(invoices::papers::statement)),

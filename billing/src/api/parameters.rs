@@ -59,6 +59,10 @@ impl Name for common::id::WalletGrantId {
     const WHAT: &'static str = "grant";
 }
 
+impl Name for common::budget::BudgetScope {
+    const WHAT: &'static str = "scope of a budget";
+}
+
 impl Name for common::id::WalletTopUpId {
     const WHAT: &'static str = "top-up";
 }

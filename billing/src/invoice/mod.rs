@@ -25,6 +25,7 @@ mod preview;
 mod progress;
 mod recorded;
 mod simulate;
+mod spending;
 mod table;
 
 pub use common::invoice::Counts;
@@ -47,6 +48,7 @@ pub use period::PeriodChoice;
 pub use preview::preview;
 pub use progress::{Progress, Watch};
 pub use simulate::{MONTHS_MAX, Simulated, Simulation, simulate};
+pub use spending::{Spending, spending};
 pub use table::{run_to_table, simulation_to_table, to_table};
 
 use crate::rating::{Line, RatingError};

@@ -4,6 +4,7 @@
 //! Another kind is one line of [`KINDS`]. Its work may be cut off anywhere and run again, so it
 //! changes the store in transactions that a repetition finds done.
 
+mod budgets;
 mod invoices;
 mod keys;
 mod outbox;
@@ -30,6 +31,7 @@ use crate::{
 pub const KINDS: &[JobKind] = &[
     JobKind::whole("expire_credit", "*/10 * * * *", |work| Box::pin(wallet::expire(work))),
     JobKind::whole("request_top_ups", "* * * * *", |work| Box::pin(wallet::request_top_ups(work))),
+    JobKind::whole("count_budgets", "* * * * *", |work| Box::pin(budgets::count(work))),
     JobKind::whole("issue_invoices", "5 * * * *", |work| Box::pin(invoices::issue(work))),
     JobKind::whole("tell_expiring_keys", "*/10 * * * *", |work| Box::pin(keys::tell_expiring(work))),
     JobKind::whole("tidy_outbox", "20 3 * * *", |work| Box::pin(outbox::tidy(work))),

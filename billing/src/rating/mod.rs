@@ -16,6 +16,7 @@
 
 mod add_on;
 pub mod commitment;
+mod cost;
 pub mod coupon;
 mod discount;
 mod fees;
@@ -41,6 +42,7 @@ use common::{
     plan::{Plan, PlanError, subscription::BillingOverride},
     time::{CyclePeriod, Micros, Window},
 };
+pub use cost::{MeterCost, costs};
 pub use coupon::{Coupon, CouponUse, Discount};
 pub use late::rate_late;
 pub use line::{Line, price_digits};

@@ -47,7 +47,7 @@ async fn serving_process_expires_credit_and_tells_runs() {
         let server = deployment.serve().await;
         // A second process works on the same jobs.
         let other = deployment.serve().await;
-        eventually("the jobs are there", async || store.jobs().await.unwrap().len() == 7).await;
+        eventually("the jobs are there", async || store.jobs().await.unwrap().len() == 8).await;
         store.make_job_due(&JobName::whole("expire_credit"), SystemClock.now()).await.unwrap();
         eventually("the grant has expired", async || {
             store.money_grant(grant.tenant, grant.id).await.unwrap().left.is_zero()
@@ -65,6 +65,7 @@ async fn serving_process_expires_credit_and_tells_runs() {
         let kinds: Vec<_> = jobs.as_array().unwrap().iter().map(|job| job["kind"].as_str().unwrap()).collect();
         let expected = [
             "collect_payments",
+            "count_budgets",
             "expire_credit",
             "issue_invoices",
             "recognize_revenue",
@@ -87,7 +88,7 @@ async fn travelling_clock_runs_what_is_due_then() {
     let grant = grant(&store, "Acme", 30, now).await;
     let run = async |at: &str| json(&deployment, &["jobs", "run", "--now", at]).await;
     assert_eq!(run("2026-06-01T00:00:00Z").await["runs"], 0, "the jobs begin then");
-    assert_eq!(run("2026-06-20T00:00:00Z").await["runs"], 7, "missed runs are caught up once");
+    assert_eq!(run("2026-06-20T00:00:00Z").await["runs"], 8, "missed runs are caught up once");
     assert_eq!(store.money_grant(grant.tenant, grant.id).await.unwrap().left, grant.amount);
     assert_eq!(run("2026-07-01T00:00:00Z").await["failed"], 0);
     assert!(store.money_grant(grant.tenant, grant.id).await.unwrap().left.is_zero());

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
 mod api;
+mod budgets;
 mod caps;
 mod command;
 mod consolidated;

@@ -13,6 +13,7 @@ pub mod audit_log;
 pub mod bank;
 pub mod batch;
 pub mod books;
+pub mod budget;
 pub mod coupon;
 pub mod credit;
 pub mod instant;

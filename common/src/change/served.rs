@@ -29,11 +29,13 @@ const ROWS_DEADLINE: Duration = Duration::from_secs(20);
 /// Rows that are asked for by id at once.
 const IDS_AT_ONCE: usize = 500;
 
-const TENANTS: &str = "SELECT id, parent_id, status, deleted_at, zone, unpaid_invoice, pay_at FROM tenants ";
+const TENANTS: &str = "SELECT id, parent_id, status, deleted_at, zone, unpaid_invoice, pay_at, own_spent_until, \
+                       subtree_spent_until FROM tenants ";
 const SUBSCRIPTIONS: &str =
     "SELECT tenant_id, plan_owner, plan_id, plan_version, starts_at, ends_at FROM subscriptions ";
 const PLANS: &str = "SELECT owner_id, plan_id, version, body, created_at FROM plan_versions ";
-const KEYS: &str = "SELECT id, tenant_id, mode, hash, expires_at, revoked_at, scopes, allowed_ips FROM keys ";
+const KEYS: &str = 
+    "SELECT id, tenant_id, mode, hash, expires_at, revoked_at, scopes, allowed_ips, spent_until FROM keys ";
 
 /// Tells for an owner, a plan and a version whether the reader has that version already.
 pub(super) type KnownPlans<'a> = &'a (dyn Fn(TenantId, &PlanId, i64) -> bool + Sync);
@@ -65,6 +67,10 @@ pub struct ServedTenant {
     pub zone: Zone,
     /// The invoice because of which it is refused until that is paid.
     pub unpaid: Option<Unpaid>,
+    /// Before this instant its own keys are refused, as a budget is spent.
+    pub own_spent_until: Option<Micros>,
+    /// Before this instant it and everybody below it is refused, as a budget is spent.
+    pub subtree_spent_until: Option<Micros>,
 }
 
 /// Columns of a key that a gateway needs.
@@ -86,6 +92,8 @@ pub struct ServedKey {
     pub scopes: Vec<String>,
     /// Networks that may use it; empty: every address.
     pub allowed_ips: Vec<IpNet>,
+    /// Before this instant it is refused, as a budget is spent.
+    pub spent_until: Option<Micros>,
 }
 
 /// Things that a stretch of the change log names, in their present state.
@@ -110,7 +118,8 @@ pub struct Changes {
 impl From<&Tenant> for ServedTenant {
     fn from(tenant: &Tenant) -> Self {
         let (zone, unpaid) = (tenant.zone.clone(), tenant.unpaid.clone());
-        Self { id: tenant.id, parent: tenant.parent, status: tenant.status, zone, unpaid }
+        let (id, parent, status) = (tenant.id, tenant.parent, tenant.status);
+        Self { id, parent, status, zone, unpaid, own_spent_until: None, subtree_spent_until: None }
     }
 }
 
@@ -125,6 +134,7 @@ impl From<&Key> for ServedKey {
             revoked: key.revoked_at.is_some(),
             scopes: key.scopes.clone(),
             allowed_ips: key.allowed_ips.clone(),
+            spent_until: None,
         }
     }
 }
@@ -314,7 +324,15 @@ fn tenant(row: &AnyRow) -> Result<ServedTenant, StoreError> {
         None => parsed(row, "status")?,
     };
     let (id, parent) = (parsed(row, "id")?, parsed_or_null(row, "parent_id")?);
-    Ok(ServedTenant { id, parent, status, zone: zone(row)?, unpaid: tenants::unpaid(row)? })
+    Ok(ServedTenant {
+        id,
+        parent,
+        status,
+        zone: zone(row)?,
+        unpaid: tenants::unpaid(row)?,
+        own_spent_until: instant_or_null(row, "own_spent_until")?,
+        subtree_spent_until: instant_or_null(row, "subtree_spent_until")?,
+    })
 }
 
 fn subscription(row: &AnyRow) -> Result<Subscription, StoreError> {
@@ -339,5 +357,6 @@ fn key(row: &AnyRow) -> Result<ServedKey, StoreError> {
         revoked: instant_or_null(row, "revoked_at")?.is_some(),
         scopes: list(row, "scopes")?,
         allowed_ips: list(row, "allowed_ips")?,
+        spent_until: instant_or_null(row, "spent_until")?,
     })
 }

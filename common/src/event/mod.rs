@@ -72,6 +72,8 @@ types! {
     DisputeClosed = "payment.dispute_closed",
     /// A tenant has used 80 % or all of a quota.
     UsageThresholdReached = "usage.threshold_reached",
+    /// Usage has come to a threshold of a budget in money.
+    BudgetReached = "budget.reached",
     /// An API key expires within 7 days.
     KeyExpiring = "key.expiring",
     /// The plan of a tenant, its terms or its end are others.

@@ -131,6 +131,7 @@ impl MailKind {
             | EventType::PaymentRefunded
             | EventType::PaymentDisputed
             | EventType::DisputeClosed
+            | EventType::BudgetReached
             | EventType::SubscriptionChanged => None,
         }
     }

@@ -107,6 +107,14 @@ actions! {
     WalletTopUpConfirm = "wallet.top_up_confirm",
     /// A top-up of a wallet was cancelled.
     WalletTopUpCancel = "wallet.top_up_cancel",
+    /// A budget was set.
+    BudgetSet = "budget.set",
+    /// A budget was taken away.
+    BudgetDelete = "budget.delete",
+    /// Gateways refuse requests, as a hard budget is spent.
+    BudgetStop = "budget.stop",
+    /// Gateways no longer refuse requests because of a hard budget.
+    BudgetResume = "budget.resume",
     /// A usage event has other units.
     UsageAmend = "usage.amend",
     /// A usage event does not count any more.

@@ -89,6 +89,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(31, "0031_sessions"),
     migration!(34, "0034_sections"),
     migration!(36, "0036_members"),
+    migration!(38, "0038_budgets"),
     migration!(41, "0041_open_invoices"),
 ];
 

@@ -10,6 +10,7 @@ mod bank_entry;
 mod booking;
 mod booking_interleaving;
 mod booking_survival;
+mod budget;
 mod change_feed;
 mod change_log;
 mod credit;

@@ -108,6 +108,8 @@ codes! {
     ConcurrencyLimited = "concurrency_limited", TOO_MANY_REQUESTS, "Too many requests at once";
     /// The month's quota is spent.
     QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS, "The quota is spent";
+    /// A budget in money is spent.
+    BudgetSpent = "budget_spent", TOO_MANY_REQUESTS, "A budget is spent";
     /// The keys of a token's issuer are not known.
     TokenIssuerUnavailable = "token_issuer_unavailable", SERVICE_UNAVAILABLE, "The token cannot be checked now";
     /// As many connections are open as may be.
@@ -144,6 +146,7 @@ impl From<&AuthError> for Code {
             AuthError::Expired => Self::ExpiredKey,
             AuthError::Suspended => Self::TenantSuspended,
             AuthError::Unpaid(_) => Self::InvoiceUnpaid,
+            AuthError::BudgetSpent { .. } => Self::BudgetSpent,
             AuthError::NoPlan => Self::NoPlan,
         }
     }

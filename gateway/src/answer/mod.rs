@@ -184,6 +184,7 @@ impl From<AuthError> for Problem {
         let problem = Self::new((&error).into(), error.to_string());
         match error {
             AuthError::Unpaid(unpaid) => Self { unpaid: Some(unpaid), ..problem },
+            AuthError::BudgetSpent { retry_after_seconds, .. } => problem.retry_after(retry_after_seconds),
             _ => problem,
         }
     }

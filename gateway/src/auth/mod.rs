@@ -73,6 +73,14 @@ pub enum AuthError {
     /// An invoice of the tenant or of one above it is not paid.
     #[error("{}", unpaid(.0))]
     Unpaid(Arc<Unpaid>),
+    /// A budget of the key, of the tenant or of one above it is spent.
+    #[error("a budget is spent: requests are served again at {until}")]
+    BudgetSpent {
+        /// End of the budget's period.
+        until: Micros,
+        /// Seconds until then.
+        retry_after_seconds: u64,
+    },
     /// No subscription is in force.
     #[error("tenant has no plan")]
     NoPlan,
@@ -139,13 +147,21 @@ fn standing(key: &KeyEntry, now: Micros) -> Result<Arc<TenantEntry>, AuthError> 
         KeyStatus::Expired => return Err(AuthError::Expired),
     }
     match key.standing() {
-        Standing::Served(tenant) => Ok(tenant),
+        Standing::Served(tenant) => match key.spent_until(&tenant, now) {
+            None => Ok(tenant),
+            Some(until) => Err(AuthError::BudgetSpent { until, retry_after_seconds: seconds_between(now, until) }),
+        },
         Standing::Suspended => Err(AuthError::Suspended),
         Standing::Unpaid(unpaid) => Err(AuthError::Unpaid(unpaid)),
         // Its keys were revoked with it.
         Standing::Deleted => Err(AuthError::Revoked),
         Standing::NoPlan => Err(AuthError::NoPlan),
     }
+}
+
+/// Whole seconds from one instant to a later one, rounded up.
+fn seconds_between(now: Micros, until: Micros) -> u64 {
+    until.0.saturating_sub(now.0).unsigned_abs().div_ceil(Micros::PER_SECOND.unsigned_abs())
 }
 
 fn unpaid(unpaid: &Unpaid) -> String {

@@ -23,6 +23,9 @@ use crate::limit::{PlanRates, QuotaAccount, RateCells, TenantLimits};
 /// Expiry of a key that never expires.
 const NEVER: i64 = i64::MAX;
 
+/// End of a refusal that never was.
+const LONG_AGO: i64 = i64::MIN;
+
 /// A key as the request path needs it. It stays the same entry for as long as the key is served,
 /// and what changes of the key changes in it: so the cells of its limits lie in it too, and a
 /// request finds all with one look-up.
@@ -37,6 +40,8 @@ pub struct KeyEntry {
     /// [`NEVER`] if it does not.
     expires_at: AtomicI64,
     revoked: AtomicBool,
+    /// [`LONG_AGO`] if no budget refuses it.
+    spent_until: AtomicI64,
     slot: Arc<TenantSlot>,
     /// Most keys have none.
     restrictions: ArcSwapOption<Restrictions>,
@@ -63,6 +68,8 @@ pub struct TenantEntry {
     /// Every hard quota that its requests draw on, its own first, then those of the tenants above
     /// it; then its credit.
     pub(crate) quotas: Box<[Arc<QuotaAccount>]>,
+    /// Before this instant its live keys are refused, as a budget of it or of one above it is spent.
+    pub(crate) spent_until: Option<Micros>,
 }
 
 /// A tenant's right to be served.
@@ -106,6 +113,7 @@ impl KeyEntry {
             cells: RateCells::default(),
             expires_at: AtomicI64::new(key.expires_at.map_or(NEVER, |at| at.0)),
             revoked: AtomicBool::new(key.revoked),
+            spent_until: AtomicI64::new(key.spent_until.map_or(LONG_AGO, |until| until.0)),
             slot,
             restrictions: ArcSwapOption::new(Restrictions::of(key)),
             used_minute: AtomicU32::new(0),
@@ -120,6 +128,7 @@ impl KeyEntry {
         }
         self.expires_at.store(key.expires_at.map_or(NEVER, |at| at.0), Ordering::Release);
         self.revoked.store(key.revoked, Ordering::Release);
+        self.spent_until.store(key.spent_until.map_or(LONG_AGO, |until| until.0), Ordering::Release);
         self.restrictions.store(Restrictions::of(key));
         true
     }
@@ -183,7 +192,16 @@ impl KeyEntry {
             revoked: self.revoked.load(Ordering::Acquire),
             scopes,
             allowed_ips,
+            spent_until: Some(self.spent_until.load(Ordering::Acquire)).filter(|at| *at != LONG_AGO).map(Micros),
         }
+    }
+
+    /// The end of the refusal, if a budget of the key, of its tenant or of one above is spent at `now`.
+    /// Test keys cost nothing.
+    pub(crate) fn spent_until(&self, tenant: &TenantEntry, now: Micros) -> Option<Micros> {
+        let own = Micros(self.spent_until.load(Ordering::Acquire));
+        let until = tenant.spent_until.map_or(own, |until| until.max(own));
+        (self.mode == Mode::Live && now < until).then_some(until)
     }
 
     /// Returns the standing of its tenant.

@@ -7,6 +7,7 @@ mod acme;
 mod answers;
 mod autobahn;
 mod browsers;
+mod budget;
 mod bytes;
 mod changes;
 mod client_certificates;

@@ -110,6 +110,7 @@ fn path(rule: &Rule, grant: Grant, place: &Place) -> String {
         .replace("{payment}", &place.payment.to_string())
         .replace("{credit_note}", &CreditNoteId::generate().to_string())
         .replace("{coupon}", "SPRING-26")
+        .replace("{scope}", "subtree")
         .replace("{payout}", "pyo_01jd0000000000000000000001")
         .replace("{endpoint}", "whk_01jd0000000000000000000001")
         .replace("{entry}", &place.entry.to_string())

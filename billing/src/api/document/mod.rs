@@ -10,8 +10,8 @@ use axum::{Json, http::HeaderMap, response::Response};
 use utoipa::OpenApi;
 
 use super::{
-    add_ons, admin_keys, audit_log, bank_entries, batches, billing_details, books, branding, coupons, credit, exports,
-    invoices, keys, ledger, mail, me, members, observe, outbox,
+    add_ons, admin_keys, audit_log, bank_entries, batches, billing_details, books, branding, budgets, coupons, credit,
+    exports, invoices, keys, ledger, mail, me, members, observe, outbox,
     paths::{DOCUMENT_PATH, PAGE_PATH},
     payments, plans, refusals, seller, sessions, subscriptions, tenants, thresholds, usage_events, usage_report,
     wallet, webhook_endpoints,
@@ -41,6 +41,7 @@ static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(Interface::o
         (name = "payments", description = "Payments that a provider collects, disputes, payouts, and dunning"),
         (name = "ledger", description = "Balances and statements"),
         (name = "wallets", description = "Money paid in advance, or given"),
+        (name = "budgets", description = "What usage may cost"),
         (name = "webhooks", description = "Endpoints that hear of events"),
         (name = "mail", description = "Who of a tenant gets which mail"),
         (name = "outbox", description = "Messages that leave the system"),
@@ -62,6 +63,7 @@ static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(Interface::o
         credit::show, credit::add,
         wallet::show, wallet::set_policy, wallet::grants::list, wallet::grants::grant, wallet::grants::void,
         wallet::top_ups::list, wallet::top_ups::confirm, wallet::top_ups::cancel,
+        budgets::list, budgets::put, budgets::delete,
         billing_details::show, billing_details::replace, branding::show, branding::replace,
         invoices::papers::invoice, invoices::papers::invoice_xml, invoices::papers::credit_note,
         invoices::papers::credit_note_xml, invoices::papers::receipt, invoices::papers::statement,

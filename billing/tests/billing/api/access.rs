@@ -46,6 +46,9 @@ const ON_TENANTS: &[(&str, &str, Least)] = &[
     ("GET", "/v1/tenants/{tenant}/seller", READ),
     ("POST", "/v1/tenants/{tenant}/plan-choice", BILL),
     ("POST", "/v1/tenants/{tenant}/wallet/top-ups", BILL),
+    ("GET", "/v1/tenants/{tenant}/budgets", READ),
+    ("PUT", "/v1/tenants/{tenant}/budgets/{scope}", BILL),
+    ("DELETE", "/v1/tenants/{tenant}/budgets/{scope}", BILL),
     ("GET", "/v1/invoices/{invoice}/explanation", READ),
     ("POST", "/v1/portal/sessions", MANAGE),
     ("GET", "/v1/tenants/{tenant}/members", MANAGE),
@@ -235,6 +238,7 @@ fn body(method: &str, path: &str, target: TenantId, elsewhere: TenantId) -> Opti
             "plan": { "id": "walk", "name": "Walk", "currency": "USD", "flat_fee": "0", "charges": [] }, "from": "2026-10",
         })),
         ("PUT", "/v1/tenants/{tenant}/mail") => Some(json!({ "language": "de" })),
+        ("PUT", "/v1/tenants/{tenant}/budgets/{scope}") => Some(json!({ "amount": 1, "currency": "USD" })),
         ("PUT", "/v1/tenants/{tenant}/wallet") => Some(json!({ "currency": "CHF", "overdraft": 1 })),
         ("POST", "/v1/tenants/{tenant}/wallet/grants") => {
             Some(json!({ "amount": 1, "currency": "CHF", "kind": "paid" }))

@@ -16,7 +16,7 @@ use common::{
 };
 
 /// Begins every snapshot; the last byte is the version of the format.
-const MAGIC: &[u8; 8] = b"TOLLCAT\x03";
+const MAGIC: &[u8; 8] = b"TOLLCAT\x04";
 
 /// Bytes of a pepper's id, which follow.
 const PEPPER_ID: usize = 8;
@@ -102,6 +102,8 @@ impl Writing {
             writing.id(unpaid.invoice.as_u128());
             writing.optional(unpaid.pay_at.as_deref(), Self::text);
         });
+        self.optional(tenant.own_spent_until, Self::micros);
+        self.optional(tenant.subtree_spent_until, Self::micros);
     }
 
     fn plan(&mut self, version: &PlanVersion) -> Result<(), serde_json::Error> {
@@ -133,6 +135,7 @@ impl Writing {
         self.optional(key.expires_at, Self::micros);
         self.text(&key.scopes.join(" "));
         self.text(&key.allowed_ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+        self.optional(key.spent_until, Self::micros);
     }
 
     fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
@@ -217,6 +220,8 @@ impl<'a> Reading<'a> {
                 let invoice = InvoiceId::from_u128(reading.id()?);
                 Ok(Unpaid { invoice, pay_at: reading.optional(|reading| reading.text().map(str::to_owned))? })
             })?,
+            own_spent_until: self.optional(Self::micros)?,
+            subtree_spent_until: self.optional(Self::micros)?,
         })
     }
 
@@ -252,6 +257,7 @@ impl<'a> Reading<'a> {
                 .split_ascii_whitespace()
                 .map(|range| range.parse().map_err(|_| SnapshotError::Malformed("a network is not valid")))
                 .collect::<Result<_, _>>()?,
+            spent_until: self.optional(Self::micros)?,
         })
     }
 

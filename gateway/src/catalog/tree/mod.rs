@@ -249,8 +249,17 @@ impl Tree {
                 pools: self.upwards(id).filter_map(|(_, node)| node.pool.clone()).collect(),
             },
             quotas: self.leases(id, &terms, quotas),
+            spent_until: self.spent_until(id),
             terms,
         }))
+    }
+
+    /// The end of the longest refusal by a budget of the tenant, or by one for the subtree of a tenant
+    /// above it. It may have passed.
+    fn spent_until(&self, id: TenantId) -> Option<Micros> {
+        let own = self.nodes.get(&id).and_then(|node| node.tenant.as_ref()?.own_spent_until);
+        let subtrees = self.upwards(id).filter_map(|(_, node)| node.tenant.as_ref()?.subtree_spent_until);
+        subtrees.chain(own).max()
     }
 
     /// Returns the leases that requests of a tenant draw on: hard quotas, each in the months of the

@@ -48,7 +48,15 @@ fn row(number: usize) -> impl Strategy<Value = Row> {
 
 fn put(tree: &mut Tree, number: usize, row: &Row) {
     let (parent, status) = (row.parent.map(id), row.status);
-    tree.put_tenant(ServedTenant { id: id(number), parent, status, zone: Zone::utc(), unpaid: None });
+    tree.put_tenant(ServedTenant {
+        id: id(number),
+        parent,
+        status,
+        zone: Zone::utc(),
+        unpaid: None,
+        own_spent_until: None,
+        subtree_spent_until: None,
+    });
     if let Some(plan) = row.plan {
         tree.add_subscription(&Subscription {
             tenant: id(number),

@@ -27,10 +27,12 @@ pub(in crate::proxy) enum End {
     Credit = 8,
     /// Usage cannot be recorded, or the quota not be checked.
     Usage = 9,
+    /// A budget in money is spent.
+    Budget = 10,
 }
 
 impl End {
-    pub(in crate::proxy) const ALL: [Self; 9] = [
+    pub(in crate::proxy) const ALL: [Self; 10] = [
         Self::Key,
         Self::Tenant,
         Self::Restricted,
@@ -40,6 +42,7 @@ impl End {
         Self::Quota,
         Self::Credit,
         Self::Usage,
+        Self::Budget,
     ];
 
     pub(in crate::proxy) fn of(number: u8) -> Option<Self> {
@@ -57,6 +60,7 @@ impl End {
             Self::Quota => "quota",
             Self::Credit => "credit",
             Self::Usage => "usage",
+            Self::Budget => "budget",
         }
     }
 
@@ -71,6 +75,7 @@ impl End {
             Self::Restart => (SERVICE_RESTART, "the gateway restarts: connect again"),
             Self::Quota => (POLICY, "the quota of the month is spent"),
             Self::Credit => (POLICY, "the prepaid credit is spent"),
+            Self::Budget => (POLICY, "a budget is spent"),
             Self::Usage => (TRY_AGAIN_LATER, "usage cannot be counted now: connect again later"),
         }
     }

@@ -104,6 +104,7 @@ impl ConnectionUnits {
             return Err(End::Key);
         }
         match key.standing() {
+            Standing::Served(tenant) if key.spent_until(&tenant, now()).is_some() => Err(End::Budget),
             Standing::Served(tenant) => Ok(Caller { key: Arc::clone(key), tenant }),
             Standing::Suspended | Standing::Unpaid(_) | Standing::NoPlan | Standing::Deleted => Err(End::Tenant),
         }

@@ -270,5 +270,6 @@ pub(super) async fn path_for(fixture: &Fixture, path: &str, target: TenantId) ->
     }
     // What one walker takes away, another cannot redeem.
     let coupon = if path.contains("{tenant}") { "GONE" } else { "WALK" };
+    let path = path.replace("{scope}", "own");
     path.replace("{tenant}", &target.to_string()).replace("{plan}", "growth").replace("{coupon}", coupon)
 }
