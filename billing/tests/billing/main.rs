@@ -17,6 +17,7 @@ mod ingest;
 mod ingest_kafka;
 mod invoice;
 mod issue;
+mod issue_terms;
 mod jobs;
 mod mail;
 mod members;

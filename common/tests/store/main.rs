@@ -22,6 +22,7 @@ mod fixture;
 mod gaps;
 mod idempotency;
 mod invoice;
+mod invoice_history;
 mod job;
 mod key;
 mod lease_close;
