@@ -79,7 +79,8 @@ mod tests {
         let plan = PlanFile::parse(text, "test").unwrap().plans.remove(0);
         let part = Window { start: Micros(0), end: Micros(1) };
         let discounted = BillingOverride { discount_percent: Some("10".parse().unwrap()), ..BillingOverride::NONE };
-        let usage = TenantTotals::of_meters(BTreeMap::from([used("requests", 200), used("tokens", 55), used("free", 4)]));
+        let usage =
+            TenantTotals::of_meters(BTreeMap::from([used("requests", 200), used("tokens", 55), used("free", 4)]));
         for (terms, expected) in [
             (&BillingOverride::NONE, [("free", 0, 14), ("requests", 15_000, 210), ("tokens", 55, 65)]),
             // 10 % of 0.55 is 0.055: half away from zero, 0.06 is taken off.
@@ -88,7 +89,8 @@ mod tests {
             let plans = &[Term { plan: &plan, terms, part }];
             let terms = PeriodTerms { period: CyclePeriod::uncut(part), plans, add_ons: &[], coupons: &[] };
             let found = costs(&terms, &usage).unwrap();
-            let found: Vec<_> = found.iter().map(|(name, one)| (name.as_str(), one.amount.minor(), one.units)).collect();
+            let found: Vec<_> =
+                found.iter().map(|(name, one)| (name.as_str(), one.amount.minor(), one.units)).collect();
             assert_eq!(found, expected);
         }
     }

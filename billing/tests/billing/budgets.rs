@@ -86,8 +86,11 @@ async fn scopes_have_their_part_of_the_bill_that_their_usage_is_on() {
         book(&store, 4, vec![used(reseller, first, "2026-11-20T12:00:00Z", 40)]).await;
         // 10 x 1.00 + 90 x 0.10 = 19.00, of which 70, 60 and 30 of 100 units are theirs.
         let counted = count(&store, NOW).await;
-        let mut noted: Vec<_> =
-            counted.noted.iter().map(|one| (one.budget.set.scope, spent(&one.budget).unwrap(), one.refuses_now)).collect();
+        let mut noted: Vec<_> = counted
+            .noted
+            .iter()
+            .map(|one| (one.budget.set.scope, spent(&one.budget).unwrap(), one.refuses_now))
+            .collect();
         noted.sort_unstable();
         assert_eq!(noted, [(BudgetScope::Own, 1_330, true), (BudgetScope::Key(first), 1_140, true)]);
         assert_eq!(count(&store, "2026-11-20T12:01:00Z").await.noted, []);

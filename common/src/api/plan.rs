@@ -354,7 +354,8 @@ impl From<UnitPrice> for PriceDocument {
 impl From<Percentage> for PercentageDocument {
     fn from(Percentage { percent, unit, fixed, free_requests }: Percentage) -> Self {
         let text = |decimal: crate::money::Decimal| decimal.to_string();
-        Self { percent: text(percent), unit: text(unit), fixed: fixed.map(text), free_requests: Some(free_requests).filter(|count| *count > 0) }
+        let free_requests = (free_requests > 0).then_some(free_requests);
+        Self { percent: text(percent), unit: text(unit), fixed: fixed.map(text), free_requests }
     }
 }
 

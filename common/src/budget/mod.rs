@@ -163,9 +163,8 @@ mod tests {
     #[test]
     fn thresholds_are_reached_by_the_cent_and_each_once() {
         let budget = budget(1_001, &[50, 80, 100]);
-        let reached = |spent, told| -> Vec<u16> {
-            budget.reached(Money::from_minor(spent, Currency::EUR), told).collect()
-        };
+        let reached =
+            |spent, told| -> Vec<u16> { budget.reached(Money::from_minor(spent, Currency::EUR), told).collect() };
         assert!(reached(500, 0).is_empty());
         assert_eq!(reached(501, 0), [50]);
         assert_eq!(reached(1_000, 50), [80]);

@@ -77,8 +77,7 @@ impl Store {
     pub async fn budgets(&self, tenant: TenantId) -> Result<Vec<Budget>, StoreError> {
         self.require_tenant(tenant).await?;
         let statement = format!("SELECT {COLUMNS} FROM budgets WHERE tenant_id = $1 ORDER BY scope");
-        let rows =
-            sqlx::query(sqlx::AssertSqlSafe(statement)).bind(tenant.to_string()).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(tenant.to_string()).fetch_all(&self.pool).await?;
         rows.iter().map(|row| Ok(read(row)?.0)).collect()
     }
 

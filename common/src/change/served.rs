@@ -34,7 +34,7 @@ const TENANTS: &str = "SELECT id, parent_id, status, deleted_at, zone, unpaid_in
 const SUBSCRIPTIONS: &str =
     "SELECT tenant_id, plan_owner, plan_id, plan_version, starts_at, ends_at FROM subscriptions ";
 const PLANS: &str = "SELECT owner_id, plan_id, version, body, created_at FROM plan_versions ";
-const KEYS: &str = 
+const KEYS: &str =
     "SELECT id, tenant_id, mode, hash, expires_at, revoked_at, scopes, allowed_ips, spent_until FROM keys ";
 
 /// Tells for an owner, a plan and a version whether the reader has that version already.

@@ -60,10 +60,7 @@ async fn thresholds_are_told_once_in_a_period(fixture: Fixture) {
         reached.push(noted.reached);
     }
     let nothing = Vec::new;
-    assert_eq!(
-        reached,
-        [nothing(), vec![50], nothing(), vec![100], nothing(), nothing(), vec![50, 100], nothing()]
-    );
+    assert_eq!(reached, [nothing(), vec![50], nothing(), vec![100], nothing(), nothing(), vec![50, 100], nothing()]);
     let events = "SELECT COUNT(*) FROM events WHERE type = 'budget.reached'";
     assert_eq!(fixture.number(events).await, 4);
     // Set anew, it is another budget: it is told again.

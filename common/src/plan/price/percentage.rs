@@ -28,12 +28,12 @@ pub struct Percentage {
     pub fixed: Option<Decimal>,
     /// Requests of a period for which the fixed part is not charged: the first ones. Their share is
     /// charged; units that cost no share are the charge's allowance.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub free_requests: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-const fn is_none(count: &u64) -> bool {
+const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
@@ -76,7 +76,12 @@ mod tests {
 
     fn percentage(percent: &str, unit: &str, fixed: Option<&str>) -> Price {
         let decimal = |text: &str| text.parse().unwrap();
-        Price::Percentage(Percentage { percent: decimal(percent), unit: decimal(unit), fixed: fixed.map(decimal), free_requests: 0 })
+        Price::Percentage(Percentage {
+            percent: decimal(percent),
+            unit: decimal(unit),
+            fixed: fixed.map(decimal),
+            free_requests: 0,
+        })
     }
 
     #[test]
@@ -92,11 +97,16 @@ mod tests {
         let price = Price::Percentage(Percentage { free_requests: 3, ..price });
         let measured = |requests| Measured { units: 1_000 * requests, requests };
         // 2.9 % of 10.00 are 0.29 for each.
-        for (requests, expected) in [(1, vec!["0.29"]), (3, vec!["0.87"]), (4, vec!["1.16", "0.30"]), (9, vec!["2.61", "1.80"])]
+        for (requests, expected) in
+            [(1, vec!["0.29"]), (3, vec!["0.87"]), (4, vec!["1.16", "0.30"]), (9, vec!["2.61", "1.80"])]
         {
             assert_eq!(amounts(&price.parts(None, measured(requests))), expected, "{requests}");
         }
-        assert_eq!(amounts(&price.parts(Some(measured(2)), measured(5))), ["0.87", "0.60"], "of the period, not of a bill");
+        assert_eq!(
+            amounts(&price.parts(Some(measured(2)), measured(5))),
+            ["0.87", "0.60"],
+            "of the period, not of a bill"
+        );
         assert_eq!(amounts(&price.parts(Some(measured(5)), measured(2))), ["-0.87", "-0.60"], "taken back");
         let quantities: Vec<_> = price.parts(None, measured(9)).into_iter().map(|part| part.kind).collect();
         assert!(matches!(quantities[1], PartKind::PerRequest(6, _)), "{quantities:?}");
