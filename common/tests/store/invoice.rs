@@ -12,7 +12,7 @@ use common::{
     payment::NewPayment,
     store::{Store, StoreError},
     tenant::TenantKind,
-    time::{Micros, Window},
+    time::Window,
     wallet::{GrantKind, NewWalletGrant},
 };
 
