@@ -291,6 +291,7 @@ async fn serve(
         registry,
         providers: settings.providers.clone(),
         settings: Arc::default(),
+        mails_links: false,
         pages: billing::config::PagesConfig::default(),
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
