@@ -28,9 +28,9 @@ fn budget(tenant: TenantId, scope: BudgetScope, hard: bool) -> NewBudget {
 }
 
 /// Money that was spent in the month that begins so many months after now.
-fn spent(minor: i64, months: i64) -> Option<BudgetStanding> {
+fn spent(minor: i64, months: i64) -> BudgetStanding {
     let start = NOW.plus_seconds(months * 30 * 86_400);
-    Some(BudgetStanding { period: Window { start, end: start.plus_seconds(30 * 86_400) }, spent: usd(minor) })
+    BudgetStanding { period: Window { start, end: start.plus_seconds(30 * 86_400) }, spent: usd(minor) }
 }
 
 /// Tells what gateways know of a refusal: of the tenant's own keys, of its subtree, of the key.
@@ -54,9 +54,9 @@ async fn thresholds_are_told_once_in_a_period(fixture: Fixture) {
     store.set_budget(&new, NOW).await.unwrap();
     let mut reached = Vec::new();
     for (minor, month) in [(499, 0), (500, 0), (700, 0), (1_200, 0), (400, 0), (1_200, 0), (1_200, 1), (1_300, 1)] {
-        let noted = store.note_spending(tenant, new.scope, spent(minor, month), NOW).await.unwrap().unwrap();
+        let noted = store.note_spending(tenant, new.scope, Some(spent(minor, month)), NOW).await.unwrap().unwrap();
         assert!(!noted.refuses_now && !noted.budget.is_refusing(), "a soft budget refuses nobody");
-        assert_eq!(noted.budget.standing, spent(minor, month));
+        assert_eq!(noted.budget.standing, Some(spent(minor, month)));
         reached.push(noted.reached);
     }
     let nothing = Vec::new;
@@ -65,12 +65,12 @@ async fn thresholds_are_told_once_in_a_period(fixture: Fixture) {
     assert_eq!(fixture.number(events).await, 4);
     // Set anew, it is another budget: it is told again.
     store.set_budget(&NewBudget { amount: usd(2_400), ..new.clone() }, NOW).await.unwrap();
-    let noted = store.note_spending(tenant, new.scope, spent(1_300, 1), NOW).await.unwrap().unwrap();
+    let noted = store.note_spending(tenant, new.scope, Some(spent(1_300, 1)), NOW).await.unwrap().unwrap();
     assert_eq!(noted.reached, [50]);
-    assert_eq!(store.budgets(tenant).await.unwrap(), [noted.budget.clone()]);
+    assert_eq!(store.budgets(tenant).await.unwrap(), std::slice::from_ref(&noted.budget));
     assert_eq!(store.all_budgets().await.unwrap(), [noted.budget]);
     // Of another currency, nothing can be noted.
-    let foreign = BudgetStanding { spent: Money::from_minor(1, Currency::EUR), ..spent(1, 1).unwrap() };
+    let foreign = BudgetStanding { spent: Money::from_minor(1, Currency::EUR), ..spent(1, 1) };
     assert_eq!(store.note_spending(tenant, new.scope, Some(foreign), NOW).await.unwrap(), None);
 }
 
@@ -78,27 +78,27 @@ async fn hard_budget_refuses_until_its_period_ends(fixture: Fixture) {
     let store = fixture.store().await;
     let tenant = root(&store).await.id;
     let key = key(&store, tenant).await.id;
-    let end = spent(0, 0).unwrap().period.end;
+    let end = spent(0, 0).period.end;
     for (place, scope) in [BudgetScope::Own, BudgetScope::Subtree, BudgetScope::Key(key)].into_iter().enumerate() {
         store.set_budget(&budget(tenant, scope, true), NOW).await.unwrap();
-        let noted = store.note_spending(tenant, scope, spent(999, 0), NOW).await.unwrap().unwrap();
+        let noted = store.note_spending(tenant, scope, Some(spent(999, 0)), NOW).await.unwrap().unwrap();
         assert!(!noted.refuses_now);
         assert_eq!(refused(&store, tenant, key).await, [None; 3]);
         let told = changes(&store).await.len();
-        let noted = store.note_spending(tenant, scope, spent(1_000, 0), NOW).await.unwrap().unwrap();
+        let noted = store.note_spending(tenant, scope, Some(spent(1_000, 0)), NOW).await.unwrap().unwrap();
         assert!(noted.refuses_now);
         let mut expected = [None; 3];
         expected[place] = Some(end);
         assert_eq!(refused(&store, tenant, key).await, expected);
         let changed = if place == 2 { Changed::Key(key) } else { Changed::Tenant(tenant) };
         assert_eq!(changes(&store).await[told..], [changed]);
-        let again = store.note_spending(tenant, scope, spent(1_500, 0), NOW).await.unwrap().unwrap();
+        let again = store.note_spending(tenant, scope, Some(spent(1_500, 0)), NOW).await.unwrap().unwrap();
         assert!(!again.refuses_now && again.budget.is_refusing());
         assert_eq!(changes(&store).await.len(), told + 1, "gateways know it already");
         // Usage was taken back, then a period without usage began.
-        store.note_spending(tenant, scope, spent(10, 0), NOW).await.unwrap();
+        store.note_spending(tenant, scope, Some(spent(10, 0)), NOW).await.unwrap();
         assert_eq!(refused(&store, tenant, key).await, [None; 3]);
-        assert!(store.note_spending(tenant, scope, spent(1_000, 1), NOW).await.unwrap().unwrap().refuses_now);
+        assert!(store.note_spending(tenant, scope, Some(spent(1_000, 1)), NOW).await.unwrap().unwrap().refuses_now);
         store.note_spending(tenant, scope, None, NOW).await.unwrap();
         assert_eq!(refused(&store, tenant, key).await, [None; 3]);
     }
@@ -117,12 +117,12 @@ async fn budget_taken_away_refuses_nobody(fixture: Fixture) {
     let scope = BudgetScope::Key(key);
     assert!(!store.delete_budget(tenant, scope, NOW).await.unwrap());
     store.set_budget(&budget(tenant, scope, true), NOW).await.unwrap();
-    store.note_spending(tenant, scope, spent(1_000, 0), NOW).await.unwrap();
+    store.note_spending(tenant, scope, Some(spent(1_000, 0)), NOW).await.unwrap();
     assert!(refused(&store, tenant, key).await[2].is_some());
     assert!(store.delete_budget(tenant, scope, NOW).await.unwrap());
     assert_eq!(refused(&store, tenant, key).await, [None; 3]);
     assert_eq!(store.budgets(tenant).await.unwrap(), []);
-    assert_eq!(store.note_spending(tenant, scope, spent(1_000, 0), NOW).await.unwrap(), None);
+    assert_eq!(store.note_spending(tenant, scope, Some(spent(1_000, 0)), NOW).await.unwrap(), None);
     assert_eq!(audited(&store, AuditAction::BudgetDelete).await, 1);
 }
 
