@@ -13,6 +13,7 @@ export const EVENTS = [
   'payment.disputed',
   'payment.dispute_closed',
   'usage.threshold_reached',
+  'budget.reached',
   'key.expiring',
   'subscription.changed',
   'webhook_endpoint.disabled',
