@@ -26,15 +26,17 @@ use crate::{
 };
 
 const HELP: &str = "\
-Each invoice becomes FOLDER/ISSUER/NUMBER.pdf, in the branding of its issuer. The same invoice gives the same bytes; a
-file that is there is replaced as a whole. An invoice whose document cannot be made is told, and all others are written.
+Each invoice becomes FOLDER/ISSUER/NUMBER.pdf, in the branding of its issuer. The same invoice
+gives the same bytes; a file that is there is replaced as a whole. An invoice whose document
+cannot be made is told, and all others are written.
 
 Examples:
   billing documents invoices/2026-11 --from 2026-12-01T00:00:00Z
   billing documents archive --from 2026-01-01T00:00:00Z --until 2027-01-01T00:00:00Z --factur-x
   billing documents out --tenant ten_01jd0000000000000000000000 --language de --output json
 
-Exit codes: 0 done, 1 failed, or a document could not be made (all others were), 2 the command line is invalid";
+Exit codes: 0 done, 1 failed, or a document could not be made (all others were), \
+2 the command line is invalid";
 
 /// Invoices that are read at a time.
 const PAGE_ROWS: u32 = 200;
