@@ -122,7 +122,7 @@ async fn costs(
     Ok(Some(BillCosts { bill, period: current.window, currency, meters }))
 }
 
-/// What was spent of a budget, of a bill.
+/// Money that was spent of a budget, as a part of this bill.
 async fn spent(store: &Store, budget: &NewBudget, costs: &BillCosts) -> Result<Spending, InvoiceError> {
     if budget.amount.currency() != costs.currency {
         return Ok(Spending::OtherCurrency(costs.currency));

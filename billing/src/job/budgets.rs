@@ -23,8 +23,10 @@ pub(super) async fn count(work: JobWork) -> Result<String, JobError> {
             refused = noted.budget.is_refusing(),
         );
     }
-    match counted.failed {
-        Some(reason) => Err(JobError::Other(format!("a budget cannot be counted: {reason}"))),
-        None => Ok(format!("{} budgets counted", counted.counted)),
+    // A run that failed would come again later and later, for the budgets of everybody.
+    if let Some(reason) = counted.failed {
+        tracing::warn!(event = "budget_not_counted", reason);
+        return Ok(format!("{} budgets counted; not counted: {reason}", counted.counted));
     }
+    Ok(format!("{} budgets counted", counted.counted))
 }

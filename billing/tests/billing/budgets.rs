@@ -4,6 +4,7 @@ use billing::budget::{BudgetError, Counted, count_all, set};
 use common::{
     budget::{Budget, BudgetScope, NewBudget},
     id::{KeyId, TenantId},
+    job::RunOutcome,
     key::{Key, NewKey, Secret},
     money::{Currency, Money},
     store::Store,
@@ -120,6 +121,12 @@ async fn budget_in_another_currency_than_the_bill_is_refused() {
     let counted = count(&store, "2026-12-20T12:00:00Z").await;
     assert!(counted.failed.unwrap().ends_with("the bill is in USD"));
     assert_eq!(spent(&store.budgets(acme).await.unwrap()[0]), None);
+    // The job does not fail with it: it would come later and later, for the budgets of everybody.
+    for at in ["2026-12-20T12:00:00Z", "2026-12-20T12:02:00Z"] {
+        deployment.run(&["jobs", "run", "--now", at, "--store", &deployment.url()]).await;
+    }
+    let run = store.job_runs(Some("count_budgets"), 1).await.unwrap().remove(0);
+    assert!(run.outcome == RunOutcome::Done && run.detail.contains("not counted"), "{run:?}");
 }
 
 #[tokio::test]
